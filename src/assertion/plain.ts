@@ -1,0 +1,52 @@
+import type { Principal } from '../identity/principal.ts'
+import type { RawHeaders } from '../request/request.ts'
+
+/** Names of the plain headers to send; a name that is missing is not sent. */
+export interface PlainHeaderNames {
+  readonly user?: string | undefined
+  readonly groups?: string | undefined
+  readonly scopes?: string | undefined
+}
+
+export const PLAIN_HEADERS = {
+  user: 'X-Forwarded-User',
+  groups: 'X-Forwarded-Groups',
+  scopes: 'X-Forwarded-Scopes',
+} as const satisfies PlainHeaderNames
+
+/**
+ * Visible ASCII less `%` and `,`. The attacks: a user called `admin ` whose white space a parser trims, a role
+ * `user,admin` that is read as a list, and, if `%` stood for itself, a user called `jos%C3%A9` who would be `josé`.
+ */
+const AS_IS = /^[!-$&-+\--~]$/
+
+/**
+ * Who is asking, unsigned, for backends that can read nothing better; believable only where nobody but
+ * Postern can reach the backend. Other characters are percent-encoded as UTF-8 (RFC 3986 §2.1), so that no two
+ * names are written alike.
+ * @returns raw headers; none when the owner is unknown, no scopes when only the backend knows them
+ */
+export function createPlainHeaders(names: PlainHeaderNames): (principal: Principal) => RawHeaders {
+  return ({ owner, grant }) => {
+    if (owner === undefined) return []
+    const scopes = grant.kind === 'known' ? grant.scopes.names.map(encode).join(' ') : undefined
+    return [
+      ...line(names.user, encode(owner.username)),
+      ...line(names.groups, owner.role === undefined ? undefined : encode(owner.role)),
+      ...line(names.scopes, scopes),
+    ]
+  }
+}
+
+function line(name: string | undefined, value: string | undefined): RawHeaders {
+  return name === undefined || value === undefined ? [] : [name, value]
+}
+
+function encode(text: string): string {
+  let out = ''
+  for (const byte of Buffer.from(text, 'utf8')) {
+    const char = String.fromCharCode(byte)
+    out += AS_IS.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+  }
+  return out
+}

@@ -1,0 +1,171 @@
+import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
+import t from 'tap'
+import { ALGORITHMS } from '../../src/assertion/algorithm.ts'
+import { rotate } from '../../src/assertion/keys.ts'
+import { ScopeSet } from '../../src/identity/scope.ts'
+import { virtualClock } from '../support/clock.ts'
+import {
+  MINUTE,
+  SECOND,
+  TIMING,
+  asserterOf,
+  bench,
+  newFolder,
+  openRing,
+  principalOf,
+  requestFor,
+  serveJwks,
+} from './setup.ts'
+
+const START = Date.UTC(2026, 0, 1) / 1_000
+
+for (const algorithm of ALGORITHMS) {
+  t.test(`an ${algorithm} assertion verifies against the served keys`, async (t) => {
+    const { clock, ring, asserter } = await bench(t, { algorithm })
+    const assertion = await asserter.assert(principalOf({ tokenId: '3', deviceId: 'd' }), requestFor())
+    const keys = createRemoteJWKSet(await serveJwks(t, ring))
+    const { payload, protectedHeader } = await jwtVerify(assertion ?? '', keys, {
+      algorithms: [algorithm],
+      typ: 'postern+jwt',
+      issuer: 'https://postern.example',
+      audience: 'romm',
+      currentDate: new Date(clock.now()),
+    })
+    t.same(protectedHeader, { alg: algorithm, kid: ring.signingKid(), typ: 'postern+jwt' })
+    t.same(payload, {
+      iss: 'https://postern.example',
+      aud: 'romm',
+      sub: '7',
+      preferred_username: 'ada',
+      role: 'editor',
+      scope: 'roms.read me.read',
+      mode: 'token',
+      token_id: '3',
+      device_id: 'd',
+      iat: START,
+      exp: START + 60,
+      jti: 'id-1',
+    })
+  })
+}
+
+t.test('what is not known is left out', async (t) => {
+  const { asserter } = await bench(t)
+  const owner = { subject: '7', username: 'ada', role: undefined }
+  const claims = decodeJwt((await asserter.assert(principalOf({ owner }), requestFor())) ?? '')
+  t.same(Object.keys(claims).sort(), 'aud exp iat iss jti mode preferred_username scope sub'.split(' '))
+})
+
+t.test('a deferred grant has no scope, an empty one has an empty scope', async (t) => {
+  const { asserter } = await bench(t)
+  const within = ScopeSet.of(['roms.read'])
+  const deferred = await asserter.assert(principalOf({ grant: { kind: 'deferred', within } }), requestFor())
+  const empty = await asserter.assert(
+    principalOf({ grant: { kind: 'known', scopes: ScopeSet.none } }),
+    requestFor(),
+  )
+  t.notOk('scope' in decodeJwt(deferred ?? ''))
+  t.equal(decodeJwt(empty ?? '')['scope'], '')
+})
+
+t.test('nothing is asserted of an unknown owner', async (t) => {
+  const { asserter } = await bench(t)
+  t.equal(asserter.assert(principalOf({ owner: undefined }), requestFor()), undefined)
+})
+
+t.test('an assertion never outlives the credential', async (t) => {
+  const { clock, asserter } = await bench(t)
+  const expOf = async (expiresAt: number): Promise<unknown> =>
+    decodeJwt((await asserter.assert(principalOf({ expiresAt }), requestFor())) ?? '').exp
+  t.equal(await expOf(clock.now() + 20 * SECOND + 999), START + 20)
+  t.equal(await expOf(clock.now() + 2 * MINUTE), START + 60)
+})
+
+t.test('an assertion is used again, synchronously, until half of its life is gone', async (t) => {
+  const { clock, asserter } = await bench(t)
+  const principal = principalOf()
+  const first = asserter.assert(principal, requestFor())
+  t.type(first, Promise)
+  t.equal(asserter.assert(principal, requestFor()), first, 'one signature for all who ask at once')
+  const value = await first
+  clock.advance(30 * SECOND - 1)
+  t.equal(asserter.assert(principal, requestFor('/other', 'POST')), value)
+  clock.advance(1)
+  const renewed = await asserter.assert(principal, requestFor())
+  t.same([decodeJwt(renewed ?? '').iat, decodeJwt(renewed ?? '').jti], [START + 30, 'id-2'])
+})
+
+t.test('half of its life is half of what the credential left it', async (t) => {
+  const { clock, asserter } = await bench(t)
+  const principal = principalOf({ expiresAt: clock.now() + 20 * SECOND })
+  const value = await asserter.assert(principal, requestFor())
+  clock.advance(10 * SECOND - 1)
+  t.equal(asserter.assert(principal, requestFor()), value)
+  clock.advance(1)
+  t.not(asserter.assert(principal, requestFor()), value)
+})
+
+t.test('a clock that was set back gets a new assertion, not one from its future', async (t) => {
+  const { clock, asserter } = await bench(t)
+  const principal = principalOf()
+  await asserter.assert(principal, requestFor())
+  clock.jump(-MINUTE)
+  t.equal(decodeJwt((await asserter.assert(principal, requestFor())) ?? '').iat, START - 60)
+})
+
+t.test('another principal never gets the assertion of one that looks the same', async (t) => {
+  const { asserter } = await bench(t)
+  const one = await asserter.assert(principalOf(), requestFor())
+  t.not(await asserter.assert(principalOf(), requestFor()), one)
+})
+
+t.test('a new signing key ends the reuse at once', async (t) => {
+  const clock = virtualClock()
+  const folder = newFolder(t)
+  const ring = await openRing({ folder, clock })
+  clock.advance(SECOND)
+  const next = await rotate({ folder, now: clock.now(), ...TIMING }, 'ES256')
+  await ring.reload()
+  const asserter = asserterOf({ ring, clock })
+  const principal = principalOf()
+  clock.advance(TIMING.publishFor - 1)
+  const old = await asserter.assert(principal, requestFor())
+  clock.advance(1)
+  const renewed = await asserter.assert(principal, requestFor())
+  t.not(decodeProtectedHeader(old ?? '').kid, next.kid)
+  t.match(decodeProtectedHeader(renewed ?? ''), { kid: next.kid, alg: 'ES256' })
+})
+
+t.test('a signature that fails is thrown, and tried again', async (t) => {
+  const clock = virtualClock()
+  const ring = await openRing({ folder: newFolder(t), clock })
+  let broken = true
+  const asserter = asserterOf({
+    ring: { signing: () => (broken ? { ...ring.signing(), algorithm: 'RS256' } : ring.signing()) },
+    clock,
+  })
+  const principal = principalOf()
+  await t.rejects(Promise.resolve(asserter.assert(principal, requestFor())), { code: 'keys_unusable' })
+  broken = false
+  t.equal(decodeJwt((await asserter.assert(principal, requestFor())) ?? '').sub, '7')
+})
+
+t.test('a bound assertion names the request and is never used again', async (t) => {
+  const { asserter } = await bench(t, { bindRequest: true })
+  const principal = principalOf()
+  const first = await asserter.assert(principal, requestFor('//api/roms/%7Ea?limit=1', 'PUT'))
+  const second = await asserter.assert(principal, requestFor('*', 'OPTIONS'))
+  t.match(decodeJwt(first ?? ''), { htm: 'PUT', htu: 'https://games.example/api/roms/~a', jti: 'id-1' })
+  t.match(decodeJwt(second ?? ''), { htm: 'OPTIONS', htu: 'https://games.example', jti: 'id-2' })
+  t.not(await asserter.assert(principal, requestFor()), await asserter.assert(principal, requestFor()))
+})
+
+t.test('whatever a user is called, the header stays one line of ASCII', async (t) => {
+  const { asserter } = await bench(t)
+  for (const username of ['a\r\nX-Role: admin', 'Zoë', '日本 🎮', '\ud800', '\0', '']) {
+    const owner = { subject: '7', username, role: 'viewer' }
+    const assertion = (await asserter.assert(principalOf({ owner }), requestFor())) ?? ''
+    t.match(assertion, /^[\w-]+\.[\w-]+\.[\w-]+$/)
+    t.equal(decodeJwt(assertion)['preferred_username'], username)
+  }
+})
