@@ -7,6 +7,7 @@ import { join } from 'node:path'
 
 const START_LIMIT = 30_000
 const STOP_LIMIT = 5_000
+const REMOVAL = { recursive: true, force: true, maxRetries: 3 }
 
 /** How to run one server process. */
 export interface ServerProgram {
@@ -44,8 +45,15 @@ const folders = new Set<string>()
 // The last resort: whatever way this process ends (short of SIGKILL), its servers end with it.
 process.once('exit', () => {
   for (const [child, signal] of children) child.kill(signal)
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+  for (const folder of folders) rmSync(folder, REMOVAL)
 })
+for (const [signal, number] of [
+  ['SIGHUP', 1],
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+] as const) {
+  process.once(signal, () => process.exit(128 + number))
+}
 
 /** A folder of its own for a server, which `owner` may write to. */
 export function temporaryFolder(name: string, owner: Owner = {}): string {
@@ -57,7 +65,7 @@ export function temporaryFolder(name: string, owner: Owner = {}): string {
 }
 
 export function removeFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+  rmSync(folder, REMOVAL)
   folders.delete(folder)
 }
 
@@ -79,7 +87,7 @@ export async function freePort(): Promise<number> {
 
 /** Runs a program to its end. @throws Error with what it wrote when it fails */
 export async function run(path: string, args: readonly string[], owner: Owner, cwd: string): Promise<void> {
-  const child = start(path, args, owner, cwd)
+  const child = start({ path, args, owner, stopSignal: 'SIGTERM' }, cwd)
   const written = collect(child)
   const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve))
   if (code !== 0) throw new Error(`${path} ended with ${String(code)}:\n${written()}`)
@@ -87,9 +95,7 @@ export async function run(path: string, args: readonly string[], owner: Owner, c
 
 /** Starts a server and waits until it takes connections. @throws Error with what it wrote when it does not */
 export async function startServer(program: ServerProgram, cwd: string): Promise<ChildProcess> {
-  const child = start(program.path, program.args, program.owner, cwd)
-  children.set(child, program.stopSignal)
-  child.once('exit', () => children.delete(child))
+  const child = start(program, cwd)
   const written = collect(child)
   await new Promise<void>((resolve, reject) => {
     const fail = (why: string) => reject(new Error(`${program.path} ${why}:\n${written()}`))
@@ -124,10 +130,18 @@ export async function stopServer(child: ChildProcess, signal: NodeJS.Signals): P
   clearTimeout(limit)
 }
 
-function start(path: string, args: readonly string[], owner: Owner, cwd: string): ChildProcess {
+function start(program: Omit<ServerProgram, 'ready'>, cwd: string): ChildProcess {
   // LC_ALL: the words that tell of readiness are looked for in English.
   const env = { ...process.env, LC_ALL: 'C.UTF-8' }
-  return spawn(path, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], ...owner })
+  const child = spawn(program.path, program.args, {
+    cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...program.owner,
+  })
+  children.set(child, program.stopSignal)
+  child.once('exit', () => children.delete(child))
+  return child
 }
 
 /** What the process has written so far; the beginning of it when that is much. */
