@@ -1,18 +1,12 @@
 import type { Principal } from '../identity/principal.ts'
 import type { RawHeaders } from '../request/request.ts'
 
-/** Names of the plain headers to send; a name that is missing is not sent. */
-export interface PlainHeaderNames {
-  readonly user?: string | undefined
-  readonly groups?: string | undefined
-  readonly scopes?: string | undefined
-}
-
+/** Their names; like the assertion's, they must be deleted from what comes in. */
 export const PLAIN_HEADERS = {
   user: 'X-Forwarded-User',
   groups: 'X-Forwarded-Groups',
   scopes: 'X-Forwarded-Scopes',
-} as const satisfies PlainHeaderNames
+} as const
 
 /**
  * Visible ASCII less `%` and `,`. The attacks: a user called `admin ` whose white space a parser trims, a role
@@ -26,20 +20,12 @@ const AS_IS = /^[!-$&-+\--~]$/
  * names are written alike.
  * @returns raw headers; none when the owner is unknown, no scopes when only the backend knows them
  */
-export function createPlainHeaders(names: PlainHeaderNames): (principal: Principal) => RawHeaders {
-  return ({ owner, grant }) => {
-    if (owner === undefined) return []
-    const scopes = grant.kind === 'known' ? grant.scopes.names.map(encode).join(' ') : undefined
-    return [
-      ...line(names.user, encode(owner.username)),
-      ...line(names.groups, owner.role === undefined ? undefined : encode(owner.role)),
-      ...line(names.scopes, scopes),
-    ]
-  }
-}
-
-function line(name: string | undefined, value: string | undefined): RawHeaders {
-  return name === undefined || value === undefined ? [] : [name, value]
+export function plainHeaders({ owner, grant }: Principal): RawHeaders {
+  if (owner === undefined) return []
+  const headers: string[] = [PLAIN_HEADERS.user, encode(owner.username)]
+  if (owner.role !== undefined) headers.push(PLAIN_HEADERS.groups, encode(owner.role))
+  if (grant.kind === 'known') headers.push(PLAIN_HEADERS.scopes, grant.scopes.names.map(encode).join(' '))
+  return headers
 }
 
 function encode(text: string): string {
