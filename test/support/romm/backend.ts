@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { authenticate, type Authentication, type Caller, Crash } from './auth.ts'
+import { authenticate, type Authentication, type Caller } from './auth.ts'
 import { CsrfTokens, exemptByAuthorization, needsCsrf } from './csrf.ts'
 import type { OpenApi, SessionData } from './facts.ts'
 import { HANDLERS, refusal } from './handlers.ts'
@@ -34,15 +34,6 @@ export class Backend {
     this.#csrf = new CsrfTokens(options.secret)
   }
 
-  async answer(request: IncomingMessage, path: string, query: string, readBody: ReadBody): Promise<Reply> {
-    try {
-      return await this.#answer(request, path, query, readBody)
-    } catch (error) {
-      if (error instanceof Crash) return text(500, 'Internal Server Error')
-      throw error
-    }
-  }
-
   /**
    * Whose session a socket came with. RomM fact: `Authorization` names nobody there, but a bad JWT in it
    * fails the handshake, and the session is read without being renewed.
@@ -54,7 +45,8 @@ export class Backend {
     return caller?.bySession === true ? caller : undefined
   }
 
-  async #answer(request: IncomingMessage, path: string, query: string, readBody: ReadBody): Promise<Reply> {
+  /** @throws Crash, or whatever else RomM answers with its bare 500 */
+  async answer(request: IncomingMessage, path: string, query: string, readBody: ReadBody): Promise<Reply> {
     const cookies = parseCookies(request.headers.cookie)
     const opened = this.#openSession(cookies)
     const { session } = opened

@@ -4,7 +4,6 @@ import { posix } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { parseArgs } from 'node:util'
 import { WebSocketServer } from 'ws'
-import { Crash } from './auth.ts'
 import { Backend } from './backend.ts'
 import { readFixture, readOpenApi, readRoutes } from './facts.ts'
 import { unquote } from './python.ts'
@@ -161,8 +160,8 @@ class StandinServer implements Standin {
     try {
       write(response, await this.#front(request, received))
     } catch {
-      // The client went away in the middle of its body.
-      response.destroy()
+      // RomM fact: an exception, of whatever kind, is a 500 without cookies or CORS headers.
+      write(response, text(500, 'Internal Server Error'))
     }
   }
 
@@ -196,8 +195,7 @@ class StandinServer implements Standin {
         client.on('message', (data, isBinary) => client.send(data, { binary: isBinary }))
         client.send(JSON.stringify({ url: request.url, user: caller?.user.username ?? null }))
       })
-    } catch (error) {
-      if (!(error instanceof Crash)) throw error
+    } catch {
       socket.end('HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
     }
   }
