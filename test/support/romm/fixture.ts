@@ -70,7 +70,7 @@ async function insertRows(
   rows: readonly object[],
 ): Promise<void> {
   const columns = Object.keys(rows[0] ?? {})
-  const values = rows.flatMap((row) => Object.values(row))
+  const values = rows.flatMap((row): unknown[] => Object.values(row))
   const marks = values.map((_, index) => (kind === 'mariadb' ? '?' : `$${index + 1}`))
   const tuples = rows.map(
     (_, row) => `(${marks.slice(row * columns.length, (row + 1) * columns.length).join(', ')})`,
