@@ -94,6 +94,13 @@ t.test('an unsafe request needs the signed CSRF token, unless it shows an Author
   test.equal((await post({ cookie, authorization: 'Bearer x' })).status, 200, 'the hole of 5.2')
 })
 
+t.test('the CSRF token is signed as itsdangerous signs it', async (test) => {
+  const signed = 'eyJ0b2tlbiI6InQiLCJ1c2VyX2lkIjpudWxsfQ.p5DKQ3mH5K18ctKKDCdiLn_rj90'
+  const tokens = new CsrfTokens('0123456789abcdef0123456789abcdef')
+  test.same(tokens.read(signed), { token: 't', user_id: null })
+  test.equal(tokens.read(signed.replace('p5D', 'p5E')), undefined)
+})
+
 t.test('older releases answer 403 to anonymous requests, and cap others in kiosk mode', async (test) => {
   const held = async (options: StandinOptions, name: string): Promise<number> => {
     const standin = await freshStandin(test, options)
