@@ -180,6 +180,7 @@ t.test('rings on two folders do not agree; one that has read a new key early doe
   t.ok(ringsAgree(late, early))
   clock.advance(TIMING.publishFor)
   t.notOk(ringsAgree(early, late), 'until the other should have read it')
+  t.notOk(ringsAgree(late, early))
 })
 
 t.test('permissions that let others in are refused with the command that mends them', async (t) => {
@@ -210,22 +211,19 @@ t.test('a key file that is not what it should be is named', async (t) => {
   const file = join(folder, `${kid}.pem`)
   const good = await readFile(file, 'utf8')
   const pem = { type: 'pkcs8', format: 'pem' } as const
-  const bad = {
-    empty: '',
-    garbage: 'not a key',
-    cut: good.slice(0, 60),
-    swapped: generateKeyPairSync('ed25519').privateKey.export(pem),
-    'another curve': generateKeyPairSync('ed448').privateKey.export(pem),
-    'weak RSA': generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export(pem),
-    'with a passphrase': generateKeyPairSync('ed25519').privateKey.export({
-      ...pem,
-      cipher: 'aes-256-cbc',
-      passphrase: 'x',
-    }),
-  }
-  for (const [what, text] of Object.entries(bad)) {
+  const locked = { ...pem, cipher: 'aes-256-cbc', passphrase: 'x' }
+  const bad = [
+    ['', 'does not hold a private key'],
+    ['not a key', 'does not hold a private key'],
+    [good.slice(0, 60), 'does not hold a private key'],
+    [generateKeyPairSync('ed25519').privateKey.export(locked), 'does not hold a private key'],
+    [generateKeyPairSync('ed25519').privateKey.export(pem), 'does not hold the key that its name stands for'],
+    [generateKeyPairSync('ed448').privateKey.export(pem), 'is of a kind that is not used here'],
+    [generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export(pem), 'RSA of 2048 bits or more'],
+  ] as const
+  for (const [text, says] of bad) {
     await writeFile(file, text)
-    await t.rejects(openRing({ folder }), unusable(file), what)
+    await t.rejects(openRing({ folder }), unusable(file, says))
   }
   await writeFile(file, good)
   await t.resolves(openRing({ folder }))
@@ -294,5 +292,17 @@ t.test('the folder is read again on an interval, after failures too, until stopp
   await round()
   t.ok(ring.kids().includes(kid))
   stop()
+  t.equal(clock.waiting, 0)
+})
+
+t.test('a folder that is being read when the reading is stopped is not read again', async (t) => {
+  const clock = virtualClock(NOW)
+  const reading = Promise.withResolvers<void>()
+  const ring = { reload: () => reading.promise }
+  const stop = keepReloading({ ring, every: MINUTE, clock, report: (failure) => t.fail(failure.message) })
+  clock.advance(MINUTE)
+  stop()
+  reading.resolve()
+  await setImmediate()
   t.equal(clock.waiting, 0)
 })
