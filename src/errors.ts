@@ -3,6 +3,8 @@
  * `pipeline/reason.ts`). One class, one code, one row: nothing branches on a message.
  */
 const FAILURES = {
+  /** More questions than the backend may be asked. */
+  question_refused: 'Too many unknown credentials just now.',
   could_not_check: 'Whether this credential is good could not be checked just now.',
   route_table_unavailable: 'Which routes the backend has could not be read just now.',
   upstream_unreachable: 'The backend could not be reached.',

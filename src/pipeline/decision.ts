@@ -15,6 +15,8 @@ export interface Denial {
   /** The credential that was checked and found bad. */
   readonly credential?: Credential
   readonly rejection?: Rejection
+  /** A session cookie that is gone for good came along: the answer clears it. */
+  readonly deadSession?: boolean
   readonly required?: readonly string[]
   readonly missing?: readonly string[]
   readonly allow?: readonly string[]

@@ -1,5 +1,6 @@
 import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
+import type { ClientInfo } from '../request/request.ts'
 
 /** Warm paths answer at once; only what must wait returns a promise. */
 export type MaybePromise<T> = T | Promise<T>
@@ -44,6 +45,9 @@ export function authenticated(principal: Principal): Outcome {
 
 /** Turns one kind of credential into a principal. A protocol knows no backend. */
 export interface Authenticator<C extends Credential = Credential> {
-  /** @throws PosternError `could_not_check` when the question could not be answered */
-  authenticate(credential: C): MaybePromise<Outcome>
+  /**
+   * @param client who presents it; never part of the answer, only of what may be asked on its behalf
+   * @throws PosternError `could_not_check` or `question_refused` when the question could not be answered
+   */
+  authenticate(credential: C, client: ClientInfo): MaybePromise<Outcome>
 }

@@ -5,7 +5,8 @@ import type { MaybePromise } from './outcome.ts'
 /** What a request must bring to pass a rule. `nobody` is a closed door: it answers as if the route did not exist. */
 export type Requirement =
   | { readonly kind: 'public' }
-  | { readonly kind: 'authenticated' }
+  /** Somebody; the configured guest only where `guests` says so. */
+  | { readonly kind: 'authenticated'; readonly guests?: boolean }
   | { readonly kind: 'scopes'; readonly scopes: ScopeSet }
   | { readonly kind: 'nobody' }
 

@@ -1,0 +1,120 @@
+import { createSecretKey } from 'node:crypto'
+import { compactVerify } from 'jose'
+import { LRUCache } from 'lru-cache'
+import { sha256 } from '../directory/digest.ts'
+import type { NamedUser } from '../directory/records.ts'
+import type { Clock } from '../identity/clock.ts'
+import type { JwtCredential } from '../identity/credential.ts'
+import { chain } from '../pipeline/maybe.ts'
+import { authenticated, rejected } from '../pipeline/outcome.ts'
+import type { Authenticator, MaybePromise, Outcome, Rejection } from '../pipeline/outcome.ts'
+import { PrincipalMemo } from './memo.ts'
+
+/** What a good access token says. */
+export interface AccessClaims {
+  readonly username: string
+  readonly scopes: readonly string[]
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number
+}
+
+/** How one issuer writes its access tokens: claims in, what they say or why they are refused out. */
+export type ReadClaims = (payload: Readonly<Record<string, unknown>>) => AccessClaims | Rejection
+
+/** What a token says before anybody has verified it: its expiry saves a verification, never replaces one. */
+export function peekClaims(token: string, read: ReadClaims): AccessClaims | Rejection {
+  const [header, payload, signature, ...more] = token.split('.')
+  if (!header || !payload || !signature || more.length > 0) return 'malformed'
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'))
+    return isObject(parsed) ? read(parsed) : 'malformed'
+  } catch {
+    return 'malformed'
+  }
+}
+
+export interface JwtOptions {
+  /** HS256 key: the secret's UTF-8 bytes. */
+  readonly secret: string
+  readonly read: ReadClaims
+  readonly clock: Clock
+  readonly maxEntries: number
+}
+
+export interface JwtVerifier {
+  verify(token: string): MaybePromise<AccessClaims | Rejection>
+}
+
+/**
+ * HS256 access tokens with one fixed key: `alg` is compared with that one name, and `kid`, `jku`, `x5u` and `jwk`
+ * are never looked at (RFC 8725 §3.1, §3.10). What one verification found is kept by the token's digest, since
+ * neither key nor token can change; expiry is compared on each use.
+ */
+export function createJwtVerifier(options: JwtOptions): JwtVerifier {
+  const key = createSecretKey(Buffer.from(options.secret, 'utf8'))
+  const verified = new LRUCache<string, AccessClaims>({ max: options.maxEntries })
+  const current = (claims: AccessClaims): AccessClaims | Rejection =>
+    claims.expiresAt <= options.clock.now() ? 'expired' : claims
+
+  const verifyAnew = async (token: string, digest: string): Promise<AccessClaims | Rejection> => {
+    const peeked = peekClaims(token, options.read)
+    if (typeof peeked === 'string') return peeked
+    if (current(peeked) === 'expired') return 'expired'
+    try {
+      await compactVerify(token, key, { algorithms: ['HS256'] })
+    } catch {
+      return 'bad_signature'
+    }
+    const claims = Object.freeze(peeked)
+    verified.set(digest, claims)
+    return claims
+  }
+
+  return {
+    verify(token) {
+      const digest = sha256(token)
+      const known = verified.get(digest)
+      return known === undefined ? verifyAnew(token, digest) : current(known)
+    },
+  }
+}
+
+export interface UserDirectory {
+  userByName(name: string): MaybePromise<NamedUser | undefined>
+}
+
+export function createJwtAuthenticator(
+  verifier: JwtVerifier,
+  users: UserDirectory,
+): Authenticator<JwtCredential> {
+  const principals = new PrincipalMemo<AccessClaims>()
+
+  const conclude = (claims: AccessClaims, named: NamedUser | undefined): Outcome => {
+    if (named === undefined) return rejected('unknown_user')
+    if (named.kind === 'ambiguous') return rejected('ambiguous_user')
+    const { user } = named
+    if (!user.enabled) return rejected('disabled_user')
+    const principal = principals.get(claims, user, () => ({
+      mode: 'jwt',
+      owner: { subject: user.id, username: user.username, role: user.role },
+      grant: { kind: 'known', scopes: user.scopes.intersect(claims.scopes) },
+      expiresAt: claims.expiresAt,
+      tokenId: undefined,
+      deviceId: undefined,
+    }))
+    return authenticated(principal)
+  }
+
+  return {
+    authenticate: (credential) =>
+      chain(verifier.verify(credential.token), (claims) =>
+        typeof claims === 'string'
+          ? rejected(claims)
+          : chain(users.userByName(claims.username), (named) => conclude(claims, named)),
+      ),
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,23 @@
+import type { UserRecord } from '../directory/records.ts'
+import type { Principal } from '../identity/principal.ts'
+
+interface Made {
+  readonly user: UserRecord
+  readonly principal: Principal
+}
+
+/**
+ * One principal for each thing a credential was resolved to, for as long as neither it nor its user changes. Records
+ * are replaced when they change, so object identity is the test; what hangs on a principal (an assertion) goes with it.
+ */
+export class PrincipalMemo<K extends WeakKey> {
+  readonly #made = new WeakMap<K, Made>()
+
+  get(carrier: K, user: UserRecord, make: () => Principal): Principal {
+    const made = this.#made.get(carrier)
+    if (made !== undefined && made.user === user) return made.principal
+    const principal = Object.freeze(make())
+    this.#made.set(carrier, { user, principal })
+    return principal
+  }
+}

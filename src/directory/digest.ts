@@ -1,0 +1,30 @@
+import { createHash, createHmac, hash } from 'node:crypto'
+
+/** Lower-case hexadecimal SHA-256 of `text` in UTF-8. */
+export function sha256(text: string): string {
+  return hash('sha256', text, 'hex')
+}
+
+/**
+ * A key over several parts. Each part's length goes before it: joined without, `ab`+`c` and `a`+`bc` would share
+ * one entry (CVE-2026-71326).
+ */
+export function digestOf(...parts: readonly string[]): string {
+  const digest = createHash('sha256')
+  for (const part of parts) digest.update(framed(part))
+  return digest.digest('hex')
+}
+
+/** As `digestOf`, with a secret: for what must not be guessable from its digest, passwords above all. */
+export function keyedDigestOf(key: Buffer | string, ...parts: readonly string[]): string {
+  const digest = createHmac('sha256', key)
+  for (const part of parts) digest.update(framed(part))
+  return digest.digest('hex')
+}
+
+function framed(part: string): Buffer {
+  const bytes = Buffer.from(part, 'utf8')
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(bytes.length)
+  return Buffer.concat([length, bytes])
+}

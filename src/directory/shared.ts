@@ -1,0 +1,65 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import type { Clock } from '../identity/clock.ts'
+import type { SharedTier } from './lookup.ts'
+
+export interface SharedTierOptions<V> {
+  readonly redis: Redis
+  readonly clock: Clock
+  /** Shared by the replicas; who lacks it can neither forge an entry nor pass one from another installation. */
+  readonly secret: Buffer
+  /** Bound to everything that an answer depends on: profile, upstream, schema. */
+  readonly prefix: string
+  /** Milliseconds: the longest time that an entry may count. */
+  readonly freshFor: number
+  /** The value of what another replica wrote, or undefined when it is none. */
+  readonly parse: (json: unknown) => V | undefined
+  readonly serialize: (value: V) => unknown
+}
+
+/**
+ * Answers in Redis, for the other replicas. Each is signed over key, value and expiry: whoever can write to Redis
+ * can delete entries, not make them, prolong them or move them to another key. How old an answer is follows from
+ * the smaller of what Redis and the signed expiry leave of its life, so clocks that differ only shorten it.
+ */
+export function createSharedTier<V extends object>(options: SharedTierOptions<V>): SharedTier<V> {
+  const { redis, clock, freshFor } = options
+  const nameOf = (key: string): string => `${options.prefix}${key}`
+  const sign = (name: string, expiry: string, body: string): Buffer =>
+    createHmac('sha256', options.secret).update(`${name.length}:${name}${expiry}:${body}`).digest()
+
+  const read = (name: string, text: string, ttl: number): { value: V; age: number } | undefined => {
+    const [expiry = '', mac = '', ...rest] = text.split('.')
+    const body = rest.join('.')
+    const given = Buffer.from(mac, 'base64url')
+    const wanted = sign(name, expiry, body)
+    if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return undefined
+    const left = Math.min(ttl, Number(expiry) - clock.now())
+    const value = options.parse(JSON.parse(body))
+    return value === undefined || !(left > 0) || left > freshFor ? undefined : { value, age: freshFor - left }
+  }
+
+  return {
+    async get(key) {
+      const name = nameOf(key)
+      try {
+        const answers = await redis.pipeline().get(name).pttl(name).exec()
+        const text = answers?.[0]?.[1]
+        const ttl = answers?.[1]?.[1]
+        return typeof text === 'string' && typeof ttl === 'number' ? read(name, text, ttl) : undefined
+      } catch {
+        // Away or damaged: the source is asked instead.
+        return undefined
+      }
+    },
+    put(key, value, ttl) {
+      const life = Math.floor(ttl)
+      if (life <= 0) return
+      const name = nameOf(key)
+      const expiry = String(Math.floor(clock.now()) + life)
+      const body = JSON.stringify(options.serialize(value))
+      const text = `${expiry}.${sign(name, expiry, body).toString('base64url')}.${body}`
+      redis.set(name, text, 'PX', life).catch(() => undefined)
+    },
+  }
+}

@@ -1,0 +1,214 @@
+import { asPosternError } from '../errors.ts'
+import type { FailureCode } from '../errors.ts'
+import type { Credential } from '../identity/credential.ts'
+import type { Principal } from '../identity/principal.ts'
+import { valuesOf } from '../request/headers.ts'
+import type { Hygiene } from '../request/headers.ts'
+import type { GatewayRequest } from '../request/request.ts'
+import { authenticate } from './authenticate.ts'
+import type { Authentication } from './authenticate.ts'
+import { authorize } from './authorize.ts'
+import type { Asserter, CredentialCarrier, Decide, Decision, Denial, Presented } from './decision.ts'
+import { attempt, chain } from './maybe.ts'
+import type { Authenticator, MaybePromise } from './outcome.ts'
+import { issuePermit } from './permit.ts'
+import type { Reason } from './reason.ts'
+import type { RouteMatch, Router, RouteRule } from './rule.ts'
+import { checkSocket } from './socket.ts'
+import type { SocketPolicy } from './socket.ts'
+
+/** What of a verified credential goes upstream. */
+export interface CredentialPolicy {
+  outgoing(credential: Credential, principal: Principal): MaybePromise<Credential | undefined>
+}
+
+/** What deciding needs, by what it is for. */
+export interface DecideOptions {
+  readonly router: Router
+  readonly identity: {
+    readonly carrier: CredentialCarrier
+    readonly authenticator: Authenticator
+    /** Who an anonymous visitor is, where the operator configured one. */
+    readonly guest: Principal | undefined
+    /** Two credentials in one request: let the rules of precedence resolve it, or answer 400. */
+    readonly conflict: 'resolve' | 'reject'
+  }
+  readonly outgoing: {
+    readonly hygiene: Hygiene
+    readonly policy: CredentialPolicy
+    /** In order; each adds its header when it has something to say. */
+    readonly asserters: readonly Asserter[]
+  }
+  readonly sockets: SocketPolicy
+}
+
+/** Composes the one door. Errors become refusals here: nothing that fails may pass. */
+export function createDecide(options: DecideOptions): Decide {
+  return (request) =>
+    attempt<Decision>(
+      () =>
+        chain(options.router.match(request.method, request.target.path), (match) =>
+          judge(options, request, match),
+        ),
+      failed,
+    )
+}
+
+function judge(options: DecideOptions, request: GatewayRequest, match: RouteMatch): MaybePromise<Decision> {
+  if (match.kind === 'none') return deny('no_route')
+  if (isPreflight(request)) return permit(options, request, preflightRule(match), undefined, undefined)
+  if (match.kind === 'method_not_allowed') return { ...deny('method_not_allowed'), allow: match.allow }
+  const { rule } = match
+  if (rule.requirement.kind === 'nobody') return { ...deny('concealed'), rule }
+
+  const presented = options.identity.carrier.read(request.headers)
+  if (presented === 'several') return { ...deny('several_credentials'), rule }
+  const { ambient, explicit } = presented
+  if (options.identity.conflict === 'reject' && ambient !== undefined && explicit !== undefined) {
+    return { ...deny('conflicting_credentials'), rule }
+  }
+  const input = inputOf(rule, presented)
+  if (input !== undefined) return permit(options, request, rule, undefined, input)
+  return chain(identify(options, request, rule, presented), (found) => enforce(options, request, rule, found))
+}
+
+/** The credential that the route takes as its input: it passes unverified. */
+function inputOf(rule: RouteRule, { ambient, explicit }: Presented): Credential | undefined {
+  if (rule.input.length === 0) return undefined
+  return [explicit, ambient].find(
+    (credential) => credential !== undefined && rule.input.includes(credential.kind),
+  )
+}
+
+/** On a public route a credential that is bad, or cannot be checked, makes the request anonymous; elsewhere it does not. */
+function identify(
+  options: DecideOptions,
+  request: GatewayRequest,
+  rule: RouteRule,
+  presented: Presented,
+): MaybePromise<Authentication> {
+  const { authenticator, guest } = options.identity
+  const task = (): MaybePromise<Authentication> =>
+    authenticate(presented, request.client, authenticator, guest)
+  return rule.requirement.kind === 'public' ? attempt(task, () => ({ kind: 'anonymous' })) : task()
+}
+
+function enforce(
+  options: DecideOptions,
+  request: GatewayRequest,
+  rule: RouteRule,
+  found: Authentication,
+): MaybePromise<Decision> {
+  const principal = found.kind === 'principal' ? found.principal : undefined
+  const credential = found.kind === 'principal' ? found.credential : undefined
+  const answer = authorize(rule, principal)
+  if (answer.kind !== 'allowed') return refuse(rule, found, answer)
+  const fault = request.upgrade || rule.socket ? checkSocket(options.sockets, request, credential) : undefined
+  if (fault !== undefined) return { ...deny(fault), rule, ...(principal && { principal }) }
+  return permit(options, request, rule, principal, credential)
+}
+
+function refuse(
+  rule: RouteRule,
+  found: Authentication,
+  answer: Exclude<ReturnType<typeof authorize>, { kind: 'allowed' }>,
+): Denial {
+  const about = { rule, ...aboutCredential(found), ...(rule.hint !== undefined && { hint: rule.hint }) }
+  if (rule.conceal || answer.kind === 'closed') return { ...deny('concealed'), ...about }
+  if (answer.kind === 'insufficient') {
+    return { ...deny('insufficient_scope'), ...about, required: answer.required, missing: answer.missing }
+  }
+  return { ...deny(found.kind === 'rejected' ? 'invalid_credential' : 'no_credential'), ...about }
+}
+
+function aboutCredential(found: Authentication): Partial<Denial> {
+  switch (found.kind) {
+    case 'principal':
+      return { principal: found.principal }
+    case 'rejected':
+      return { credential: found.credential, rejection: found.rejection, deadSession: found.deadSession }
+    case 'anonymous':
+      return {}
+  }
+}
+
+function permit(
+  options: DecideOptions,
+  request: GatewayRequest,
+  rule: RouteRule,
+  principal: Principal | undefined,
+  credential: Credential | undefined,
+): MaybePromise<Decision> {
+  const { hygiene, policy, asserters } = options.outgoing
+  const outgoing =
+    principal !== undefined && credential !== undefined ? policy.outgoing(credential, principal) : credential
+  return chain(outgoing, (leaves) => {
+    const clean = hygiene.outgoing(request.headers, request.client, request.id)
+    const headers = options.identity.carrier.rewrite(clean, leaves)
+    return chain(addAssertions(headers, asserters, principal, request), () => ({
+      kind: 'permit',
+      permit: issuePermit({
+        requestId: request.id,
+        method: request.method,
+        target: request.target,
+        headers,
+        rule,
+        principal,
+        credential: leaves,
+        client: request.client,
+        upgrade: request.upgrade,
+      }),
+    }))
+  })
+}
+
+function addAssertions(
+  headers: string[],
+  asserters: readonly Asserter[],
+  principal: Principal | undefined,
+  request: GatewayRequest,
+  from = 0,
+): MaybePromise<void> {
+  const asserter = asserters[from]
+  if (asserter === undefined || principal === undefined) return
+  return chain(asserter.assert(principal, request), (value) => {
+    if (value !== undefined) headers.push(asserter.header, value)
+    return addAssertions(headers, asserters, principal, request, from + 1)
+  })
+}
+
+/** A CORS preflight (Fetch §4.8): a browser sends it without credentials and cannot do otherwise. */
+function isPreflight(request: GatewayRequest): boolean {
+  return (
+    request.method === 'OPTIONS' &&
+    valuesOf(request.headers, 'origin').length === 1 &&
+    valuesOf(request.headers, 'access-control-request-method').length === 1
+  )
+}
+
+function preflightRule(match: Exclude<RouteMatch, { kind: 'none' }>): RouteRule {
+  return {
+    template: match.kind === 'rule' ? match.rule.template : match.template,
+    methods: ['OPTIONS'],
+    requirement: { kind: 'public' },
+    origin: 'profile',
+    conceal: false,
+    socket: false,
+    input: [],
+    backendChecksScopes: false,
+    hint: undefined,
+  }
+}
+
+function deny(reason: Reason): Denial {
+  return { kind: 'deny', reason }
+}
+
+function failed(error: unknown): Decision {
+  return { ...deny(reasonOf(asPosternError(error).code)), cause: error }
+}
+
+function reasonOf(code: FailureCode): Reason {
+  if (code === 'question_refused' || code === 'could_not_check') return 'could_not_check'
+  return code === 'route_table_unavailable' ? code : 'internal_error'
+}

@@ -1,0 +1,174 @@
+import { RateLimiterMemory } from 'rate-limiter-flexible'
+import { createGate } from '../../authenticators/gate.ts'
+import type { Ask, Verdict } from '../../authenticators/asked.ts'
+import { PosternError } from '../../errors.ts'
+import type { Credential } from '../../identity/credential.ts'
+import { ScopeSet } from '../../identity/scope.ts'
+import type { ClientInfo } from '../../request/request.ts'
+import { valuesOf } from '../../request/headers.ts'
+import type { AskUpstream } from '../profile.ts'
+import { rommCarrier, SESSION_COOKIE } from './credentials.ts'
+
+const QUESTION = '/api/users/me'
+const HEARTBEAT = '/api/heartbeat'
+/** RomM fact: the id of whom an anonymous visitor, or a bad session, becomes in kiosk mode. */
+const KIOSK_GUEST = -1
+/** Questions that may wait for their turn; more are refused. */
+const QUEUE = 64
+
+export interface AskLimits {
+  /** Questions at once. */
+  readonly concurrency: number
+  /** Questions a second, in all and for one client address. */
+  readonly rate: number
+  readonly ratePerAddress: number
+}
+
+export interface AskOptions {
+  readonly upstream: AskUpstream
+  readonly limits: AskLimits
+}
+
+/** What RomM says of a request without credential, and of itself. */
+export interface InstanceState {
+  /** RomM fact: 401 since 5.2; 403 before, which then says nothing about a credential. */
+  readonly anonymousStatus: 401 | 403
+  readonly kiosk: boolean
+}
+
+/** Asks RomM whom a credential belongs to: the ladder's first step, and the last resort of every other. */
+export function createAsk(options: AskOptions, instance: () => InstanceState | undefined): Ask {
+  const gate = createGate('questions to the backend', options.limits.concurrency, QUEUE)
+  const limiter = createRateLimit(options.limits)
+  return async (credential, client) => {
+    await limiter(client)
+    return gate(async () => {
+      const answer = await options.upstream({ path: QUESTION, headers: questionHeaders(credential) })
+      return judge(answer, credential, instance()?.anonymousStatus, options.upstream)
+    })
+  }
+}
+
+type Answer = Awaited<ReturnType<AskUpstream>>
+
+async function judge(
+  answer: Answer,
+  credential: Credential,
+  anonymousStatus: InstanceState['anonymousStatus'] | undefined,
+  upstream: AskUpstream,
+): Promise<Verdict | undefined> {
+  switch (answer.status) {
+    case 200:
+      return userOf(answer.body)
+    case 401:
+      return refused(answer, credential)
+    case 403:
+      // Valid without `me.read`, if a request without credential would have been 401; a session always has it.
+      return anonymousStatus === 401 && credential.kind !== 'session' && credential.kind !== 'basic'
+        ? Object.freeze({ kind: 'good' })
+        : refused(answer, credential)
+    case 500:
+      // RomM fact: a bad credential crashes its authentication. So does other trouble: then the heartbeat fails too.
+      if ((await upstream({ path: HEARTBEAT, headers: [] })).status === 200) return undefined
+      throw couldNotAsk(answer)
+    default:
+      throw couldNotAsk(answer)
+  }
+}
+
+/** RomM fact: a session that is gone is cleared by the very answer; one before its login is not. */
+function refused(answer: Answer, credential: Credential): Verdict | undefined {
+  if (credential.kind !== 'session') return undefined
+  const cleared = valuesOf(answer.headers, 'set-cookie').some((cookie) =>
+    cookie.startsWith(`${SESSION_COOKIE}=null`),
+  )
+  return cleared ? undefined : Object.freeze({ kind: 'pending' })
+}
+
+/** @throws PosternError `could_not_check` for anything but RomM's own answer: a login page of another proxy is 200 too */
+function userOf(body: string): Verdict | undefined {
+  const user = parse(body)
+  const { id, username, enabled, role, oauth_scopes: scopes } = user
+  const isUser =
+    typeof id === 'number' &&
+    Number.isInteger(id) &&
+    typeof username === 'string' &&
+    typeof enabled === 'boolean' &&
+    Array.isArray(scopes)
+  if (!isUser) throw new PosternError('could_not_check', `${QUESTION}: the answer is not a user of RomM`)
+  // The kiosk guest is not somebody.
+  if (id < 1 || !enabled) return undefined
+  return Object.freeze({
+    kind: 'user',
+    owner: { subject: String(id), username, role: typeof role === 'string' ? role : undefined },
+    scopes: ScopeSet.of(scopes.filter((scope) => typeof scope === 'string')),
+  })
+}
+
+function parse(body: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(body)
+    if (typeof value === 'object' && value !== null) return { ...value }
+  } catch (error) {
+    throw new PosternError('could_not_check', `${QUESTION}: the answer is not JSON`, { cause: error })
+  }
+  throw new PosternError('could_not_check', `${QUESTION}: the answer is not an object`)
+}
+
+/** Exactly one credential and nothing else of the client. */
+function questionHeaders(credential: Credential): string[] {
+  return rommCarrier.rewrite(['Accept', 'application/json'], credential)
+}
+
+function couldNotAsk(answer: Answer): PosternError {
+  return new PosternError('could_not_check', `${QUESTION}: the backend answered ${answer.status}`)
+}
+
+function createRateLimit(limits: AskLimits): (client: ClientInfo) => Promise<void> {
+  const perAddress = new RateLimiterMemory({
+    keyPrefix: 'address',
+    points: limits.ratePerAddress,
+    duration: 1,
+  })
+  const all = new RateLimiterMemory({ keyPrefix: 'all', points: limits.rate, duration: 1 })
+  return async (client) => {
+    try {
+      await perAddress.consume(client.address)
+      await all.consume('all')
+    } catch (error) {
+      throw new PosternError('question_refused', `too many questions from ${client.address}`, {
+        cause: error,
+      })
+    }
+  }
+}
+
+/**
+ * What RomM says to nobody: what its 403 means, and whether kiosk mode is on.
+ * @throws PosternError `could_not_check`
+ */
+export async function askAnonymously(upstream: AskUpstream): Promise<InstanceState> {
+  const answer = await upstream({ path: QUESTION, headers: ['Accept', 'application/json'] })
+  if (answer.status === 401 || answer.status === 403) return { anonymousStatus: answer.status, kiosk: false }
+  if (answer.status !== 200 || parse(answer.body)['id'] !== KIOSK_GUEST) throw couldNotAsk(answer)
+  // RomM fact: who sends an Authorization that is none is nobody, in kiosk mode too.
+  const nobody = await upstream({
+    path: QUESTION,
+    headers: ['Accept', 'application/json', 'Authorization', 'Bearer'],
+  })
+  if (nobody.status !== 401 && nobody.status !== 403) throw couldNotAsk(nobody)
+  return { anonymousStatus: nobody.status, kiosk: true }
+}
+
+/** What `GET /api/heartbeat` says: the version, and whether RomM still waits for its first admin. */
+export async function askHeartbeat(
+  upstream: AskUpstream,
+): Promise<{ readonly version: string | undefined; readonly awaitsFirstAdmin: boolean }> {
+  const answer = await upstream({ path: HEARTBEAT, headers: ['Accept', 'application/json'] })
+  if (answer.status !== 200)
+    throw new PosternError('could_not_check', `${HEARTBEAT}: the backend answered ${answer.status}`)
+  const system = parse(answer.body)['SYSTEM']
+  if (typeof system !== 'object' || system === null) return { version: undefined, awaitsFirstAdmin: false }
+  const version = 'VERSION' in system && typeof system.VERSION === 'string' ? system.VERSION : undefined
+  return { version, awaitsFirstAdmin: 'SHOW_SETUP_WIZARD' in system && system.SHOW_SETUP_WIZARD === true }
+}

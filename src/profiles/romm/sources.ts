@@ -1,0 +1,153 @@
+import { PosternError } from '../../errors.ts'
+import type { NamedUser, Source, TokenRecord, UserRecord } from '../../directory/records.ts'
+import { faultOf } from './database.ts'
+import type { QueryFault, RommDatabase } from './database.ts'
+import { generationOf, permissionsOf, tokensBy, usersByIds, usersByNames } from './queries.ts'
+import type { Generation, PermissionRows, UserRow } from './queries.ts'
+import { scopesOfGrants, scopesOfRole } from './scopes.ts'
+import type { RommBehaviour } from './version.ts'
+
+/** RomM fact: the width of the column. */
+const LONGEST_NAME = 255
+
+const EXPLAINED: Readonly<Record<QueryFault, string>> = {
+  missing_right:
+    "the database user may not read a table or column of RomM's; docs/romm.md has the GRANT to run",
+  wrong_login: 'the database refuses the user, its password or the database name',
+  other_schema: "the database does not hold RomM's tables",
+  impossible_name: 'the name cannot be compared',
+  away: 'the database does not answer',
+}
+
+export interface SourceOptions {
+  readonly db: RommDatabase
+  readonly kiosk: boolean
+  readonly behaviour: () => RommBehaviour
+}
+
+/**
+ * RomM's users and tokens, read from its database. A look-up reads everything that its answer depends on, so the answer
+ * is as old as its question and no older.
+ */
+export class RommSources {
+  readonly #options: SourceOptions
+  #generation: Generation | undefined
+
+  constructor(options: SourceOptions) {
+    this.#options = options
+  }
+
+  readonly usersById: Source<UserRecord> = {
+    load: (ids) =>
+      this.#read(async (db, generation) => {
+        const users = await this.#records(generation, await usersByIds(db, generation, ids.map(Number)))
+        return new Map(users.map((user) => [user.id, user]))
+      }),
+  }
+
+  readonly usersByName: Source<NamedUser> = {
+    load: (names) =>
+      this.#read(async (db, generation) => {
+        const found = await usersByNames(db, generation, names.filter(isPossibleName))
+        const users = await this.#records(generation, [...found.values()].flat())
+        const byId = new Map(users.map((user) => [user.id, user]))
+        return new Map([...found].map(([name, rows]) => [name, namedUser(rows, byId)]))
+      }).catch(nobodyIfImpossible),
+  }
+
+  readonly tokens: Source<TokenRecord> = {
+    load: (digests, known) =>
+      this.#read(async (db, generation) => {
+        const ids = digests.flatMap((digest) => known.get(digest)?.id ?? [])
+        const unknown = digests.filter((digest) => !known.has(digest))
+        const tokens = await tokensBy(db, generation, ids.map(Number), unknown)
+        return new Map(tokens.map((token) => [token.digest, token]))
+      }),
+  }
+
+  /**
+   * Finds out which schema it is and whether everything that will be needed may be read.
+   * @throws PosternError `could_not_check` whose message says what to do
+   */
+  async probe(): Promise<Generation> {
+    await this.usersById.load(['0'], new Map())
+    await this.tokens.load(['none'], new Map())
+    return this.#read(async (db, generation) => {
+      if (generation === 'groups') await permissionsOf(db, [NOBODY])
+      return generation
+    })
+  }
+
+  /** Runs a look-up; one that meets another schema than it was looked at last (an upgrade) runs once more. */
+  async #read<T>(look: (db: RommDatabase, generation: Generation) => Promise<T>): Promise<T> {
+    const { db } = this.#options
+    try {
+      const known = this.#generation
+      try {
+        return await look(db, (this.#generation ??= await generationOf(db)))
+      } catch (error) {
+        if (known === undefined || faultOf(error) !== 'other_schema') throw error
+        return await look(db, (this.#generation = await generationOf(db)))
+      }
+    } catch (error) {
+      throw new PosternError('could_not_check', EXPLAINED[faultOf(error)], { cause: error })
+    }
+  }
+
+  async #records(generation: Generation, rows: readonly UserRow[]): Promise<UserRecord[]> {
+    if (rows.length === 0) return []
+    const permissions = generation === 'groups' ? await permissionsOf(this.#options.db, rows) : undefined
+    return rows.map((row) => this.#record(row, permissions))
+  }
+
+  #record(row: UserRow, permissions: PermissionRows | undefined): UserRecord {
+    const { kiosk, behaviour } = this.#options
+    const role = row.role.toLowerCase()
+    const group = row.permission_group_id ?? permissions?.defaultGroup
+    return Object.freeze({
+      id: String(row.id),
+      username: row.username,
+      role,
+      enabled: Boolean(row.enabled),
+      passwordHash: row.hashed_password ?? undefined,
+      scopes:
+        permissions === undefined
+          ? scopesOfRole(role, kiosk)
+          : scopesOfGrants(
+              role,
+              group === undefined ? [] : (permissions.grants.get(group) ?? []),
+              permissions.overrides.get(row.id) ?? [],
+              kiosk,
+              behaviour(),
+            ),
+    })
+  }
+}
+
+const NOBODY: UserRow = {
+  id: 0,
+  username: '',
+  hashed_password: null,
+  enabled: false,
+  role: '',
+  permission_group_id: null,
+}
+
+/** What a client made up must not count as trouble of the database. */
+function isPossibleName(name: string): boolean {
+  return name !== '' && name.length <= LONGEST_NAME && !name.includes('\0')
+}
+
+/** A name that the column's character set cannot hold is nobody's. Such a name is never cached, so it comes alone. */
+function nobodyIfImpossible(error: PosternError): ReadonlyMap<string, NamedUser> {
+  if (faultOf(error.cause) === 'impossible_name') return new Map()
+  throw error
+}
+
+function namedUser(rows: readonly UserRow[], users: ReadonlyMap<string, UserRecord>): NamedUser {
+  const [row, ...others] = rows
+  const user = row === undefined ? undefined : users.get(String(row.id))
+  return others.length > 0 || user === undefined
+    ? { kind: 'ambiguous' }
+    : Object.freeze({ kind: 'user', user })
+}

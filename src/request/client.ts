@@ -1,0 +1,143 @@
+import { BlockList, isIP } from 'node:net'
+import { valuesOf } from './headers.ts'
+import type { ClientInfo, RawHeaders } from './request.ts'
+
+/**
+ * Who the client is, as far as we may believe it. `X-Forwarded-For` is read from the right, hop by hop, only while
+ * the hop that wrote the entry is a trusted proxy: its left end is whatever the client made up
+ * (CVE-2024-21494, CVE-2026-57210). `Forwarded` is not read at all.
+ */
+
+// RFC 1918, RFC 4193, RFC 6598, loopback and link-local.
+const PRIVATE: readonly (readonly [string, number])[] = [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['::1', 128],
+  ['fc00::', 7],
+  ['fe80::', 10],
+]
+
+/** A set of addresses; replaced whole when host names are looked up again. */
+export class AddressSet {
+  readonly #list = new BlockList()
+  #everybody = false
+
+  static everybody(): AddressSet {
+    const set = new AddressSet([])
+    set.#everybody = true
+    return set
+  }
+
+  /**
+   * @param entries IP addresses, CIDR blocks and the word `private`
+   * @throws RangeError naming the entry that is none of these
+   */
+  constructor(entries: Iterable<string>) {
+    for (const entry of entries) this.#add(entry)
+  }
+
+  #add(entry: string): void {
+    if (entry === 'private') {
+      for (const [net, bits] of PRIVATE) this.#list.addSubnet(net, bits, isIP(net) === 6 ? 'ipv6' : 'ipv4')
+      return
+    }
+    const [address = '', prefix] = entry.split('/', 2)
+    const family = isIP(address)
+    const bits = prefix === undefined ? (family === 6 ? 128 : 32) : Number(prefix)
+    if (
+      family === 0 ||
+      !Number.isInteger(bits) ||
+      bits < 0 ||
+      bits > (family === 6 ? 128 : 32) ||
+      prefix === ''
+    ) {
+      throw new RangeError(`'${entry}' is not an IP address, a CIDR block or 'private'`)
+    }
+    this.#list.addSubnet(address, bits, family === 6 ? 'ipv6' : 'ipv4')
+  }
+
+  has(address: string): boolean {
+    if (this.#everybody) return true
+    const family = isIP(address)
+    return family !== 0 && this.#list.check(address, family === 6 ? 'ipv6' : 'ipv4')
+  }
+}
+
+export interface Connection {
+  /** The other end's address, as the socket names it. */
+  readonly remoteAddress: string | undefined
+  readonly encrypted: boolean
+}
+
+export interface ClientResolver {
+  resolve(connection: Connection, headers: RawHeaders, host: string): ClientInfo
+  /** Swaps the trusted set, for host names that were looked up again. */
+  trust(trusted: AddressSet): void
+}
+
+/** @param onUntrusted told the peer that sent `X-Forwarded-For` although nobody trusts it */
+export function createClientResolver(
+  trusted: AddressSet,
+  onUntrusted: (peer: string) => void,
+): ClientResolver {
+  let current = trusted
+  return {
+    trust(next) {
+      current = next
+    },
+    resolve(connection, headers, host) {
+      const peer = plainAddress(connection.remoteAddress ?? '')
+      const scheme = connection.encrypted ? 'https' : 'http'
+      const claimed = valuesOf(headers, 'x-forwarded-for')
+      if (!current.has(peer)) {
+        if (claimed.length > 0) onUntrusted(peer)
+        return { address: peer, peer, scheme, host, forwardedFor: peer }
+      }
+      const chain = trustedChain(peer, claimed, current)
+      return {
+        address: chain[0] ?? peer,
+        peer,
+        scheme: claimedScheme(headers) ?? scheme,
+        host,
+        forwardedFor: chain.join(', '),
+      }
+    },
+  }
+}
+
+/** Client first, peer last: every hop up to the first that no trusted proxy vouches for. */
+function trustedChain(peer: string, claimed: readonly string[], trusted: AddressSet): string[] {
+  const hops = claimed.flatMap((value) => value.split(','))
+  const chain = [peer]
+  while (hops.length > 0 && trusted.has(chain[0] ?? '')) {
+    const hop = hopAddress(hops.pop() ?? '')
+    if (hop === undefined) break
+    chain.unshift(hop)
+  }
+  return chain
+}
+
+/** The right-most value: it is the nearest proxy's own. */
+function claimedScheme(headers: RawHeaders): 'http' | 'https' | undefined {
+  const last = valuesOf(headers, 'x-forwarded-proto').at(-1)?.split(',').at(-1)?.trim().toLowerCase()
+  return last === 'http' || last === 'https' ? last : undefined
+}
+
+/** An entry of `X-Forwarded-For`: an address, some proxies add a port. */
+function hopAddress(entry: string): string | undefined {
+  const text = entry.trim()
+  const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1]
+  const bare = bracketed ?? (/^[\d.]+:\d+$/.test(text) ? text.slice(0, text.indexOf(':')) : text)
+  const address = plainAddress(bare)
+  return isIP(address) === 0 ? undefined : address
+}
+
+/** IPv4 seen through an IPv6 socket, `::ffff:192.0.2.1`, is that IPv4 address. */
+function plainAddress(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
+  return mapped?.[1] ?? address
+}
