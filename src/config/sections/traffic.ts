@@ -1,0 +1,215 @@
+/** Settings of the way in and the way on: listeners, proxies in front, the upstream, limits. */
+import { choice, count, flag, list, optional, optionalSection, section, secret, written } from '../setting.ts'
+
+export const listen = section(
+  'Where Postern listens. An address is `host:port`, `[v6]:port` or `unix:/path`.',
+  {
+    edge: written('listen', {
+      description:
+        'The proxied backend; every interface, since the proxy in front is usually another container.',
+      default: '0.0.0.0:8090',
+    }),
+    probes: written('optionalListen', {
+      description: 'Liveness, readiness and metrics; may be the same address as `admin`.',
+      default: '0.0.0.0:8091',
+    }),
+    admin: written('optionalListen', {
+      description:
+        'What the command line talks to; loopback only, since whoever reaches it can block people.',
+      default: '127.0.0.1:8092',
+    }),
+  },
+)
+
+export const decision = section(
+  'The decision API, for a proxy that keeps the data path and asks Postern about each request.',
+  {
+    listen: written('optionalListen', {
+      description: 'Its own listener; off, since it needs a proxy that is set up for it.',
+      default: 'off',
+    }),
+    callers: list('proxyRange', {
+      description: 'Who may ask; nobody unless named. Over a Unix socket everybody who can open it may.',
+      default: [],
+    }),
+  },
+)
+
+export const trustedProxies = list('proxyRange', {
+  description:
+    'The proxies in front whose `X-Forwarded-*` is believed: CIDRs, IP addresses, host names, or `private` for all private and loopback addresses; nobody unless named.',
+  default: [],
+})
+
+export const dangerouslyTrustAllProxies = flag({
+  description: 'Believe `X-Forwarded-*` from anybody: every client can then pretend to be at any address.',
+  default: false,
+})
+
+export const publicUrl = optional(
+  written('origin', {
+    description:
+      "The origin at which browsers reach the backend; without it the request's own host counts as ours.",
+  }),
+)
+
+export const upstream = section(
+  'The backend behind Postern.',
+  {
+    url: written('origin', {
+      description: 'Scheme, host and port of the backend; the one setting that must be given.',
+    }),
+    credentials: choice(['pass', 'strip', 'translate'], {
+      description:
+        "What becomes of the client's credential on its way on: `pass` it in its plain form, `strip` it, or `translate` Basic into a short-lived token of the backend.",
+      defaultBy: { setting: 'profile', values: { romm: 'pass', standalone: 'strip' } },
+    }),
+    connections: count({
+      description: 'How many connections to the backend may be open at once.',
+      default: 256,
+      minimum: 1,
+    }),
+    connectTimeout: written('duration', {
+      description: 'How long opening a connection may take; short, since both usually stand on one network.',
+      default: '5s',
+      atLeast: '1ms',
+    }),
+    headersTimeout: written('duration', {
+      description:
+        'How long the backend may take to begin its answer; as long as the web server of RomM allows.',
+      default: '300s',
+      atLeast: '1ms',
+    }),
+    bodyTimeout: written('duration', {
+      description: "How long the backend's answer may pause; a body that keeps flowing has no limit.",
+      default: '300s',
+      atLeast: '1ms',
+    }),
+    keepAliveTimeout: written('duration', {
+      description:
+        'How long an idle connection is kept; shorter than backends keep theirs, or a request may meet a closing one.',
+      default: '4s',
+      atLeast: '1ms',
+    }),
+    handshakeTimeout: written('duration', {
+      description: 'How long the backend may take to answer a WebSocket handshake.',
+      default: '10s',
+      atLeast: '1ms',
+    }),
+  },
+  { shorthand: 'url' },
+)
+
+export const limits = section('Bounds on what a client may send, and how slowly.', {
+  headerBytes: written('size', {
+    description: 'The largest request line and headers together; more is answered with 431.',
+    default: '16KiB',
+    atLeast: '1KiB',
+    atMost: '1MiB',
+  }),
+  headersTimeout: written('duration', {
+    description: 'How long the headers of a request may take to arrive; the slow ones are answered with 408.',
+    default: '20s',
+    atLeast: '1ms',
+  }),
+  keepAliveTimeout: written('duration', {
+    description:
+      'How long an idle client connection is kept; longer than proxies in front keep theirs (nginx: 60 s).',
+    default: '75s',
+    atLeast: '1ms',
+  }),
+  idleTimeout: written('duration', {
+    description: 'How long a connection with a request under way may be silent in both directions.',
+    default: '300s',
+    atLeast: '1ms',
+  }),
+  discardBytes: written('size', {
+    description: 'How much of a refused upload is read and thrown away, so that the client reads the answer.',
+    default: '1MiB',
+  }),
+  discardTime: written('duration', {
+    description: 'How long reading a refused upload may go on.',
+    default: '2s',
+  }),
+})
+
+export const sockets = section('WebSockets and the engine.io transport.', {
+  polling: flag({
+    description:
+      'Let engine.io fall back to long polling; off, since whoever learns a `sid` could continue it.',
+    default: false,
+  }),
+  origins: list('origin', {
+    description: 'Origins besides our own whose pages may open a socket with a session cookie.',
+    default: [],
+  }),
+})
+
+export const cors = section(
+  'The CORS headers of the answers that Postern itself gives.',
+  {
+    mode: choice(['upstream', 'own', 'off'], {
+      description:
+        'Send what the backend would send (`upstream`), what this section says (`own`), or none (`off`).',
+      default: 'upstream',
+    }),
+    origins: list('text', {
+      description: 'Origins that may read our answers, or `*` for all; for `own` only.',
+      default: [],
+    }),
+    credentials: flag({
+      description:
+        'Whether those pages may send cookies (`Access-Control-Allow-Credentials`); for `own` only.',
+      default: false,
+    }),
+    headers: list('headerName', {
+      description: 'Request headers that a preflight allows; for `own` only.',
+      default: ['Authorization', 'Content-Type'],
+    }),
+    maxAge: written('duration', {
+      description: 'How long a browser may remember a preflight (`Access-Control-Max-Age`); for `own` only.',
+      default: '10m',
+    }),
+  },
+  { shorthand: 'mode' },
+)
+
+/** How to reach one Redis, alone or through Sentinel; all of it optional, `loadConfig` sees that it makes sense. */
+const redisSettings = {
+  url: optional(
+    secret(
+      { description: 'All in one: `redis[s]://user:password@host:port/db`; instead of the settings below.' },
+      'redisUrl',
+    ),
+  ),
+  host: optional(written('host', { description: 'Host name or IP address.' })),
+  port: count({ description: 'TCP port.', default: 6379, minimum: 1, maximum: 65_535 }),
+  username: optional(written('text', { description: 'ACL user; none unless given.' })),
+  password: optional(secret({ description: 'Password; none unless given.' })),
+  db: count({ description: 'Number of the database.', default: 0 }),
+  tls: flag({
+    description: 'Speak TLS and verify the certificate (own authorities: NODE_EXTRA_CA_CERTS).',
+    default: false,
+  }),
+}
+
+export const redis = optionalSection(
+  'The Redis or Valkey that replicas share, for revocations and cached lookups; not needed by one replica alone.',
+  {
+    ...redisSettings,
+    sentinels: optional(
+      list('hostPort', { description: 'Sentinels as `host:port`, instead of `host`.', minItems: 1 }),
+    ),
+    sentinelName: optional(written('text', { description: 'Name of the master that the sentinels watch.' })),
+    sentinelPassword: optional(
+      secret({ description: 'Password of the sentinels themselves; none unless given.' }),
+    ),
+  },
+  { shorthand: 'url' },
+)
+
+export const rommRedis = optionalSection(
+  "RomM's own Redis or Valkey, read-only, for checking sessions here.",
+  redisSettings,
+  { shorthand: 'url' },
+)

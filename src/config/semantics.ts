@@ -1,0 +1,163 @@
+import type { Problem, Warning } from './problem.ts'
+import type { Config, RuleSetting } from './schema.ts'
+import type { ListenAddress } from './values.ts'
+
+const LOOPBACK = /^(?:127\.|::1$|localhost$)/
+const ANY_ADDRESS = /^(?:0\.0\.0\.0|::)$/
+const REQUIREMENTS = [
+  'public',
+  'authenticated',
+  'scopes',
+  'scopesByMethod',
+  'closed',
+  'dangerouslyPublic',
+] as const
+
+/** What is wrong between settings that are each good by themselves. */
+export function contradictions(config: Config): readonly Problem[] {
+  return [
+    ...config.rules.flatMap(ruleProblems),
+    ...listenProblems(config),
+    ...corsProblems(config),
+    ...redisProblems('redis', config.redis),
+    ...redisProblems('romm.redis', config.romm.redis),
+    ...databaseProblems(config),
+    ...observeProblems(config),
+    ...translateProblems(config),
+  ]
+}
+
+/** What works and deserves a word at every start. Danger is found by its name, so that none is forgotten. */
+export function remarks(config: Config): readonly Warning[] {
+  const { admin } = config.listen
+  const warnings: Warning[] = dangers(config, '')
+  if (config.enforcement === 'observe') {
+    warnings.push({ path: 'enforcement', message: 'nothing is refused: decisions are only logged' })
+  }
+  if (admin !== 'off' && admin.kind === 'tcp' && !LOOPBACK.test(admin.host)) {
+    const message = 'the admin listener is open to the network'
+    warnings.push({ path: 'listen.admin', message, hint: 'listen on 127.0.0.1 or on a Unix socket' })
+  }
+  if (config.replicas > 1 && !config.redis) {
+    const message = 'replicas without a shared Redis learn of revocations only when they next ask the source'
+    warnings.push({ path: 'redis', message, hint: 'give the Redis that the replicas share' })
+  }
+  if (config.redis && config.cache.secret === undefined) {
+    const message = 'lookups are not kept in Redis, since nothing signs them'
+    warnings.push({ path: 'cache.secret', message, hint: 'give every replica the same secret' })
+  }
+  return warnings
+}
+
+function ruleProblems(rule: RuleSetting, index: number): readonly Problem[] {
+  const path = `rules[${index}]`
+  const given = REQUIREMENTS.filter((name) => rule[name] !== undefined && rule[name] !== false)
+  const problems: Problem[] = []
+  if (given.length === 0) {
+    const hint = 'write authenticated: true, public: true, closed: true or scopes: [...]'
+    problems.push({ path, message: 'does not say what it requires', hint })
+  } else if (given.length > 1) {
+    problems.push({ path, message: `requires several things: ${given.join(', ')}`, hint: 'keep one of them' })
+  }
+  if (rule.methods && rule.scopesByMethod) {
+    problems.push({
+      path: `${path}.methods`,
+      message: 'stands beside scopesByMethod, which names methods itself',
+    })
+  }
+  if (/\*\*(?!$)/.test(rule.path)) {
+    problems.push({ path: `${path}.path`, message: '** may stand only at the end, as a segment of its own' })
+  }
+  return problems
+}
+
+function listenProblems({ listen, decision }: Config): readonly Problem[] {
+  const entries: readonly (readonly [string, ListenAddress | 'off'])[] = [
+    ['listen.edge', listen.edge],
+    ['listen.probes', listen.probes],
+    ['listen.admin', listen.admin],
+    ['decision.listen', decision.listen],
+  ]
+  return entries.flatMap(([path, address], index) =>
+    entries
+      .slice(0, index)
+      .filter(([other, taken]) => collide(address, taken) && !mayShare(path, other))
+      .map(([other]) => ({ path, message: `is the address of ${other} too`, hint: 'choose another port' })),
+  )
+}
+
+function collide(a: ListenAddress | 'off', b: ListenAddress | 'off'): boolean {
+  if (a === 'off' || b === 'off') return false
+  if (a.kind === 'unix' || b.kind === 'unix')
+    return a.kind === 'unix' && b.kind === 'unix' && a.path === b.path
+  // Port 0 is whatever is free.
+  if (a.port === 0 || a.port !== b.port) return false
+  return a.host === b.host || ANY_ADDRESS.test(a.host) || ANY_ADDRESS.test(b.host)
+}
+
+function mayShare(path: string, other: string): boolean {
+  return path === 'listen.admin' && other === 'listen.probes'
+}
+
+function corsProblems({ cors }: Config): readonly Problem[] {
+  if (cors.mode !== 'own') {
+    const message = `has no effect while cors.mode is ${cors.mode}`
+    return cors.origins.length > 0 ? [{ path: 'cors.origins', message, hint: 'set cors.mode to own' }] : []
+  }
+  if (cors.origins.length === 0)
+    return [{ path: 'cors.origins', message: 'must name an origin while cors.mode is own' }]
+  // Fetch Standard §3.2.5: "*" and credentials exclude each other; reflecting any origin would be worse.
+  return cors.credentials && cors.origins.includes('*')
+    ? [{ path: 'cors.credentials', message: 'cannot be on for every origin', hint: 'name the origins' }]
+    : []
+}
+
+function redisProblems(path: string, redis: Config['redis'] | undefined): readonly Problem[] {
+  if (!redis) return []
+  const ways = (['url', 'host', 'sentinels'] as const).filter((name) => redis[name] !== undefined)
+  if (ways.length === 0)
+    return [{ path: `${path}.host`, message: 'must be given with the rest of the section' }]
+  if (ways.length > 1)
+    return [{ path, message: `is given in several ways: ${ways.join(', ')}`, hint: 'keep one' }]
+  if ((redis.sentinels === undefined) !== (redis.sentinelName === undefined)) {
+    const missing = redis.sentinels ? 'sentinelName' : 'sentinels'
+    return [{ path: `${path}.${missing}`, message: 'must be given: sentinels and sentinelName go together' }]
+  }
+  return []
+}
+
+function databaseProblems({ romm: { database } }: Config): readonly Problem[] {
+  if (!database) return []
+  return (['host', 'user'] as const)
+    .filter((name) => database[name] === undefined)
+    .map((name) => ({
+      path: `romm.database.${name}`,
+      message: 'must be given with the rest of the section',
+      hint: name === 'host' ? 'where is the database?' : 'a user that may only read is enough',
+    }))
+}
+
+function observeProblems({ enforcement, profile }: Config): readonly Problem[] {
+  if (enforcement !== 'observe' || profile === 'romm') return []
+  const message = 'would open a backend that checks nothing itself'
+  return [{ path: 'enforcement', message, hint: 'if that is meant, write dangerouslyObserveOnly' }]
+}
+
+function translateProblems({ upstream, profile, romm }: Config): readonly Problem[] {
+  if (upstream.credentials !== 'translate' || (profile === 'romm' && romm.secret !== undefined)) return []
+  const message = "translate needs RomM's profile and its secret"
+  return [{ path: 'upstream.credentials', message, hint: 'give romm.secret, or choose pass or strip' }]
+}
+
+function dangers(value: unknown, path: string): Warning[] {
+  if (typeof value === 'string' && /^dangerously/.test(value)) return [danger(path, value)]
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, member]: [string, unknown]) => {
+    const inner = Array.isArray(value) ? `${path}[${name}]` : path === '' ? name : `${path}.${name}`
+    return name.startsWith('dangerously') && member === true ? [danger(inner, name)] : dangers(member, inner)
+  })
+}
+
+function danger(path: string, name: string): Warning {
+  return { path, message: `${name} is on` }
+}
