@@ -53,6 +53,7 @@ export interface Received {
 }
 
 export interface Standin {
+  /** As is the port, it stays known after `close()`, so that another can be started in its place. */
   readonly url: string
   readonly port: number
   /** Users, tokens, sessions, groups: change them as an administrator or another client would. */
@@ -84,6 +85,8 @@ export async function startStandin(options: StandinOptions = {}): Promise<Standi
 class StandinServer implements Standin {
   readonly state: State
   readonly requests: Received[] = []
+  url = ''
+  port = 0
   questions = 0
   intercept: Standin['intercept']
   readonly reset: () => void
@@ -124,21 +127,14 @@ class StandinServer implements Standin {
     this.#server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head))
   }
 
-  get port(): number {
-    // A TCP server's address is one of these for as long as it listens.
-    return (this.#server.address() as AddressInfo).port
-  }
-
-  get url(): string {
-    // As above.
-    const { address, family } = this.#server.address() as AddressInfo
-    return `http://${family === 'IPv6' ? `[${address}]` : address}:${this.port}`
-  }
-
   async listen(port: number, host: string): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#server.once('error', reject).listen(port, host, resolve)
     await promise
+    // A TCP server that listens has an address of this type.
+    const { address, family, port: bound } = this.#server.address() as AddressInfo
+    this.port = bound
+    this.url = `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`
   }
 
   forget(): void {
