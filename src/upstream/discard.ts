@@ -1,0 +1,28 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+const DISCARD_BYTES = 1024 * 1024
+const DISCARD_MS = 2000
+
+/**
+ * Ends an answer that was given before the request's body was read. Closing at once would reset the connection,
+ * and a client still busy sending would lose the answer with it (RFC 9112 §9.6); so the answer is written, then at
+ * most 1 MiB or two seconds of the body are thrown away, then the connection is closed.
+ *
+ * The answer's head must have been given, with `Connection: close`.
+ */
+export function discardThenEnd(req: IncomingMessage, res: ServerResponse, last?: Buffer): void {
+  let left = DISCARD_BYTES
+  const timer = setTimeout(stop, DISCARD_MS)
+  const discard = (chunk: Buffer): void => {
+    left -= chunk.length
+    if (left < 0) stop()
+  }
+  function stop(): void {
+    clearTimeout(timer)
+    req.off('data', discard).off('end', stop).off('close', stop).pause()
+    res.end()
+  }
+  if (last === undefined) res.flushHeaders()
+  else res.write(last)
+  req.on('data', discard).once('end', stop).once('close', stop).resume()
+}

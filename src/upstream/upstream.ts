@@ -1,0 +1,152 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { setTimeout } from 'node:timers/promises'
+import { Pool } from 'undici'
+import { PosternError } from '../errors.ts'
+import type { Permit } from '../pipeline/permit.ts'
+import { Exchange, type ForwardReport } from './exchange.ts'
+import type { UpstreamFailure } from './failure.ts'
+import type { ResponseHeaders, ResponseObserver } from './observer.ts'
+import { ask, type Question, type QuestionAnswer } from './question.ts'
+import { SocketRegistry } from './sockets.ts'
+import { Tunnel, type TunnelContext, type UpgradeReport } from './tunnel.ts'
+
+export interface UpstreamOptions {
+  /** Scheme, host and port; no path. */
+  readonly url: string
+  /** At most so many connections for requests; without it, as many as are needed. */
+  readonly connections?: number
+  /** Milliseconds, all of them. */
+  readonly connectTimeout: number
+  readonly headersTimeout: number
+  /** Between two pieces of a body, not for all of it. */
+  readonly bodyTimeout: number
+  /** Shorter than the upstream's own, or requests meet connections that are just closing. */
+  readonly keepAliveTimeout: number
+  readonly handshakeTimeout: number
+  /** Bytes of an answer's header block. */
+  readonly maxHeaderSize: number
+  readonly observe?: ResponseObserver
+  readonly responseHeaders?: ResponseHeaders
+  /** Told of every exchange, socket and question that came to nothing for the upstream's fault. */
+  onFailure(reason: UpstreamFailure, cause: unknown): void
+}
+
+/** The way to the backend. Nothing but the gateway's own questions goes up without a permit. */
+export interface Upstream {
+  /**
+   * @param done called once, when the exchange is over
+   * @param expectsContinue the client waits for `100 Continue`; it is sent once the upstream is connected
+   * @throws PosternError `permit_spent`; `internal` for a permit that is for a socket
+   */
+  forward(
+    permit: Permit,
+    req: IncomingMessage,
+    res: ServerResponse,
+    done: (report: ForwardReport) => void,
+    expectsContinue?: boolean,
+  ): void
+  /**
+   * @param head what came on the socket after the request
+   * @param done called once, when the handshake is over
+   * @throws PosternError `permit_spent`; `internal` for a permit that is not for a socket
+   */
+  upgrade(permit: Permit, socket: Duplex, head: Buffer, done: (report: UpgradeReport) => void): void
+  /** @throws PosternError `upstream_unreachable`, `upstream_timeout` */
+  request(question: Question): Promise<QuestionAnswer>
+  readonly sockets: SocketRegistry
+  /** Forwarded requests that are not over. */
+  readonly inFlight: number
+  /** Closes every socket at once and gives requests `graceMs` to end. */
+  close(graceMs: number): Promise<void>
+}
+
+// So few that questions cannot crowd the upstream, and their own, so that downloads cannot hold them up.
+const QUESTION_CONNECTIONS = 4
+
+export function createUpstream(options: UpstreamOptions): Upstream {
+  return new PooledUpstream(options)
+}
+
+class PooledUpstream implements Upstream {
+  readonly sockets = new SocketRegistry()
+  readonly #pools: readonly Pool[]
+  readonly #questions: Pool
+  readonly #context: TunnelContext
+  #inFlight = 0
+
+  constructor(options: UpstreamOptions) {
+    const { url, connections = null } = options
+    const pool = new Pool(url, { ...poolOptions(options), connections })
+    // Without pipelining the forwarder keeps no connection alive.
+    const fresh = new Pool(url, { ...poolOptions(options), connections, pipelining: 0 })
+    this.#questions = new Pool(url, { ...poolOptions(options), connections: QUESTION_CONNECTIONS })
+    this.#pools = [pool, fresh, this.#questions]
+    this.#context = {
+      pool,
+      fresh,
+      observe: options.observe,
+      responseHeaders: options.responseHeaders,
+      onFailure: (reason, cause) => options.onFailure(reason, cause),
+      sockets: this.sockets,
+      handshakeTimeout: options.handshakeTimeout,
+    }
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  forward(
+    permit: Permit,
+    req: IncomingMessage,
+    res: ServerResponse,
+    done: (report: ForwardReport) => void,
+    expectsContinue = false,
+  ): void {
+    spend(permit, false)
+    this.#inFlight++
+    const finish = (report: ForwardReport): void => {
+      this.#inFlight--
+      done(report)
+    }
+    new Exchange(this.#context, permit, { req, res, expectsContinue }, finish).start()
+  }
+
+  upgrade(permit: Permit, socket: Duplex, head: Buffer, done: (report: UpgradeReport) => void): void {
+    spend(permit, true)
+    new Tunnel(this.#context, permit, socket, done).start(head)
+  }
+
+  request(question: Question): Promise<QuestionAnswer> {
+    return ask({ pool: this.#questions, onFailure: this.#context.onFailure }, question)
+  }
+
+  async close(graceMs: number): Promise<void> {
+    this.sockets.closeWhere(() => true)
+    const grace = new AbortController()
+    const late = setTimeout(graceMs, undefined, { signal: grace.signal }).catch(() => undefined)
+    await Promise.race([Promise.allSettled(this.#pools.map((pool) => pool.close())), late])
+    grace.abort()
+    await Promise.all(this.#pools.map((pool) => pool.destroy()))
+  }
+}
+
+function spend(permit: Permit, forSocket: boolean): void {
+  if (permit.upgrade !== forSocket) throw new PosternError('internal', 'the permit is for something else')
+  permit.spend()
+}
+
+function poolOptions(options: UpstreamOptions): Pool.Options {
+  const { connectTimeout, headersTimeout, bodyTimeout, keepAliveTimeout, maxHeaderSize } = options
+  return {
+    connectTimeout,
+    headersTimeout,
+    bodyTimeout,
+    keepAliveTimeout,
+    maxHeaderSize,
+    // One request at a time on a connection: a slow one must hold up nobody, nor an answer reach another client.
+    pipelining: 1,
+    allowH2: false,
+  }
+}
