@@ -1,0 +1,180 @@
+import { PosternError } from '../errors.ts'
+import type { RouteMatch, RouteRule } from '../pipeline/rule.ts'
+import { bothRules } from './requirement.ts'
+import { isOpen, isWithin, meet, parseTemplate, templateText } from './template.ts'
+import type { Template } from './template.ts'
+import { Trie } from './trie.ts'
+
+/** Rules of one author, in any order. */
+export interface RouteLayer {
+  readonly rules: readonly RouteRule[]
+  /** Those of them that stay public where a later layer has a row. */
+  readonly dangerouslyPublic?: ReadonlySet<RouteRule>
+}
+
+/**
+ * How far a row's word goes. `names`: it speaks, whatever later layers say. `yields`: it is public, and for more
+ * paths than one, so a later row that says more of the path comes before it. `dangerous`: public by wildcard, and
+ * meant to stay so over later rows.
+ */
+export type Standing = 'names' | 'yields' | 'dangerous'
+
+/** One rule, at one template, for the methods that the rule lists. */
+export interface Row {
+  readonly rule: RouteRule
+  readonly template: Template
+  readonly standing: Standing
+  /** Templates that overlap in this one, of which neither is the more specific; it requires what they all do. */
+  readonly shared: readonly string[]
+  readonly match: Extract<RouteMatch, { kind: 'rule' }>
+}
+
+/** What a layer says of one template. */
+export interface Entry {
+  readonly template: Template
+  /** By method, `'*'` for every other. */
+  readonly rows: Map<string, Row>
+}
+
+/** More rows than this, made from overlaps, are no table that anybody meant. */
+const MOST_SHARED = 10_000
+
+/**
+ * One layer, searchable. Where two templates overlap and neither is more specific (`/a/{x}` and `/{y}/b`), which of
+ * them the backend picks is its own affair: such paths get a row of their own that requires what both do.
+ */
+export class Layer {
+  readonly entries: readonly Entry[]
+  readonly #trie = new Trie<Entry>((template) => ({ template, rows: new Map() }))
+
+  /** @throws PosternError `config_invalid` for a template that is none, or too many overlaps */
+  constructor({ rules, dangerouslyPublic }: RouteLayer) {
+    const entries = new Set<Entry>()
+    for (const rule of rules) {
+      const entry = this.#trie.at(templateOf(rule))
+      entries.add(entry)
+      const dangerous = dangerouslyPublic?.has(rule) === true
+      for (const method of rule.methods === '*' ? ['*'] : rule.methods) {
+        const present = entry.rows.get(method)
+        const row = makeRow(rule, entry.template, dangerous)
+        // Twins, or one template with other parameter names.
+        entry.rows.set(method, present === undefined ? row : unite([present, row], method))
+      }
+    }
+    this.#shareOverlaps(entries)
+    this.entries = [...entries]
+  }
+
+  /** The row of the most specific template that speaks for the method. HEAD is spoken for by GET. */
+  find(method: string, segments: readonly string[]): Row | undefined {
+    const row = this.#trie.find(segments, ({ rows }) => speaker(rows, method))
+    if (method !== 'HEAD' || row === undefined || names(row.rule, method)) return row
+    // GET speaks for HEAD here; a backend that answers HEAD only where it is named may mean a wider template.
+    const named = this.#trie.find(segments, ({ rows }) => rows.get(method))
+    return named === undefined ? row : unite([row, named], method)
+  }
+
+  /** Every row, of whatever method, that has the path; the most specific first. */
+  findAll(segments: readonly string[]): Row[] {
+    const found: Row[] = []
+    this.#trie.find(segments, ({ rows }) => void found.push(...rows.values()))
+    return found
+  }
+
+  /** Rows that a request could meet instead of `row`. */
+  overlapping({ template, rule }: Row): Row[] {
+    return this.#trie
+      .overlapping(template)
+      .flatMap(({ rows }) => [...rows.values()])
+      .filter((other) => shareMethod(rule, other.rule))
+  }
+
+  /** Until every two overlapping rows of a method have one below both: then the first one found is below all. */
+  #shareOverlaps(entries: Set<Entry>): void {
+    let shared = 0
+    // A set hands out what is added while it is walked.
+    for (const entry of entries) {
+      for (const other of this.#trie.overlapping(entry.template)) {
+        if (isWithin(entry.template, other.template) || isWithin(other.template, entry.template)) continue
+        const both = meet(entry.template, other.template)
+        const rows = both === undefined ? [] : this.#sharedRows(both)
+        if (both === undefined || rows.length === 0) continue
+        const target = this.#trie.at(both)
+        for (const [method, row] of rows) target.rows.set(method, row)
+        // Last in line again, should it have been there already.
+        entries.delete(target)
+        entries.add(target)
+        shared += rows.length
+        if (shared > MOST_SHARED) throw new PosternError('config_invalid', 'too many routes overlap')
+      }
+    }
+  }
+
+  /** The rows that are missing at `template`: for each method what the narrowest rows around it require together. */
+  #sharedRows(template: Template): [string, Row][] {
+    const around = this.#trie.overlapping(template).filter((entry) => isWithin(template, entry.template))
+    const own = around.find((entry) => isWithin(entry.template, template))
+    const methods = new Set(around.flatMap((entry) => [...entry.rows.keys()]))
+    const found: [string, Row][] = []
+    for (const method of methods) {
+      if (own !== undefined && speaker(own.rows, method) !== undefined) continue
+      const rows = around.flatMap((entry) => {
+        const row = speaker(entry.rows, method)
+        return row === undefined || row.shared.length > 0 ? [] : [row]
+      })
+      const narrowest = rows.filter((row) => !rows.some((other) => isStrictlyWithin(other, row)))
+      if (narrowest.length > 1) found.push([method, unite(narrowest, method, template)])
+    }
+    return found
+  }
+}
+
+function names({ methods }: RouteRule, method: string): boolean {
+  return methods === '*' || methods.includes(method)
+}
+
+/** Whether a request could be either's. */
+function shareMethod(a: RouteRule, b: RouteRule): boolean {
+  const { methods } = b
+  return a.methods === '*' || methods === '*' || a.methods.some((method) => methods.includes(method))
+}
+
+function speaker(rows: ReadonlyMap<string, Row>, method: string): Row | undefined {
+  // RFC 9110 §9.3.2: HEAD is GET without the content.
+  return rows.get(method) ?? (method === 'HEAD' ? rows.get('GET') : undefined) ?? rows.get('*')
+}
+
+function isStrictlyWithin(a: Row, b: Row): boolean {
+  return isWithin(a.template, b.template) && !isWithin(b.template, a.template)
+}
+
+/** The row that requires what all of `rows` do: at the template of the first, or at one that they share. */
+function unite(rows: readonly Row[], method: string, shared?: Template): Row {
+  const [first, ...others] = rows.map((row) => row.rule)
+  const [at] = rows
+  if (first === undefined || at === undefined) throw new PosternError('internal', 'no rows to unite')
+  const union = others.reduce(bothRules, first)
+  const template = shared === undefined ? first.template : templateText(shared)
+  const rule = { ...union, template, methods: method === '*' ? ('*' as const) : [method] }
+  const dangerous = rows.every((row) => row.standing === 'dangerous')
+  return makeRow(rule, shared ?? at.template, dangerous, shared && rows.map((row) => row.rule.template))
+}
+
+function makeRow(
+  rule: RouteRule,
+  template: Template,
+  dangerous: boolean,
+  shared: readonly string[] = [],
+): Row {
+  const yields = rule.requirement.kind === 'public' && isOpen(template)
+  const standing = !yields ? 'names' : dangerous ? 'dangerous' : 'yields'
+  const frozen = Object.freeze(rule)
+  const match = Object.freeze({ kind: 'rule' as const, rule: frozen })
+  return Object.freeze({ rule: frozen, template, standing, shared, match })
+}
+
+function templateOf(rule: RouteRule): Template {
+  const parsed = parseTemplate(rule.template, rule.origin !== 'document')
+  if (!parsed.ok) throw new PosternError('config_invalid', `${rule.template}: ${parsed.fault}`)
+  return parsed.template
+}
