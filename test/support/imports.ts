@@ -62,9 +62,9 @@ const DOORS = [{ name: 'issuePermit', from: 'pipeline/permit.ts', importer: 'pip
 
 const STATIC =
   /^(?:import|export)\s+(?:(?<type>type\s+)?(?<clause>(?:[\w$]+\s*,\s*)?(?:\{[^{}]*\}|\*(?:\s+as\s+[\w$]+)?)|[\w$]+)\s+from\s+)?['"](?<from>[^'"]+)['"]/gm
-// Neither of the two is looked for in comments.
+// Neither of the two is looked for in comments. `process.nextTick` only schedules.
 const DYNAMIC = /(?<!(?:^\s*\*|\/\/).*)\bimport\(\s*(?:['"](?<from>[^'"]+)['"])?/gm
-const PROCESS = /(?<!(?:^\s*\*|\/\/).*)\bprocess(?:\.[a-zA-Z]|\[)/gm
+const PROCESS = /(?<!(?:^\s*\*|\/\/).*)\bprocess(?:\.(?!nextTick\b)[a-zA-Z]|\[)/gm
 
 /**
  * Holds every `.ts` file below `src` to the direction of imports and to the homes of libraries.
