@@ -25,7 +25,7 @@ export function suggestion(name: string, known: readonly string[]): { readonly h
 /** Levenshtein's distance, over one row at a time. */
 function distance(from: string, to: string): number {
   let above = Array.from({ length: to.length + 1 }, (_, column) => column)
-  for (const [row, char] of [...from].entries()) {
+  for (const [row, char] of from.split('').entries()) {
     const current = [row + 1]
     for (let column = 0; column < to.length; column++) {
       const replaced = (above[column] ?? 0) + (to[column] === char ? 0 : 1)

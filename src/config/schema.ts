@@ -58,6 +58,3 @@ type Frozen<T> = T extends string | number | boolean | undefined
 
 /** The loaded configuration: plain frozen data, durations in milliseconds, sizes in bytes, addresses parsed. */
 export type Config = Frozen<Static<typeof CONFIG_SCHEMA>>
-
-/** One of the operator's own rules, as loaded: exactly one requirement is set. */
-export type RuleSetting = Config['rules'][number]

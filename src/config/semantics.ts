@@ -1,22 +1,15 @@
+import { readRules } from '../routes/rules.ts'
 import type { Problem, Warning } from './problem.ts'
-import type { Config, RuleSetting } from './schema.ts'
+import type { Config } from './schema.ts'
 import type { ListenAddress } from './values.ts'
 
 const LOOPBACK = /^(?:127\.|::1$|localhost$)/
 const ANY_ADDRESS = /^(?:0\.0\.0\.0|::)$/
-const REQUIREMENTS = [
-  'public',
-  'authenticated',
-  'scopes',
-  'scopesByMethod',
-  'closed',
-  'dangerouslyPublic',
-] as const
 
 /** What is wrong between settings that are each good by themselves. */
 export function contradictions(config: Config): readonly Problem[] {
   return [
-    ...config.rules.flatMap(ruleProblems),
+    ...ruleProblems(config.rules),
     ...listenProblems(config),
     ...corsProblems(config),
     ...redisProblems('redis', config.redis),
@@ -49,26 +42,9 @@ export function remarks(config: Config): readonly Warning[] {
   return warnings
 }
 
-function ruleProblems(rule: RuleSetting, index: number): readonly Problem[] {
-  const path = `rules[${index}]`
-  const given = REQUIREMENTS.filter((name) => rule[name] !== undefined && rule[name] !== false)
-  const problems: Problem[] = []
-  if (given.length === 0) {
-    const hint = 'write authenticated: true, public: true, closed: true or scopes: [...]'
-    problems.push({ path, message: 'does not say what it requires', hint })
-  } else if (given.length > 1) {
-    problems.push({ path, message: `requires several things: ${given.join(', ')}`, hint: 'keep one of them' })
-  }
-  if (rule.methods && rule.scopesByMethod) {
-    problems.push({
-      path: `${path}.methods`,
-      message: 'stands beside scopesByMethod, which names methods itself',
-    })
-  }
-  if (/\*\*(?!$)/.test(rule.path)) {
-    problems.push({ path: `${path}.path`, message: '** may stand only at the end, as a segment of its own' })
-  }
-  return problems
+function ruleProblems(rules: Config['rules']): readonly Problem[] {
+  const reading = readRules(rules)
+  return reading.ok ? [] : reading.problems
 }
 
 function listenProblems({ listen, decision }: Config): readonly Problem[] {
@@ -150,7 +126,7 @@ function translateProblems({ upstream, profile, romm }: Config): readonly Proble
 }
 
 function dangers(value: unknown, path: string): Warning[] {
-  if (typeof value === 'string' && /^dangerously/.test(value)) return [danger(path, value)]
+  if (typeof value === 'string' && value.startsWith('dangerously')) return [danger(path, value)]
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([name, member]: [string, unknown]) => {
     const inner = Array.isArray(value) ? `${path}[${name}]` : path === '' ? name : `${path}.${name}`

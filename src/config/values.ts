@@ -16,11 +16,9 @@ export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
 
-/** One entry of `trustedProxies`: addresses, a name to look up, or every private address. */
+/** One entry of `trustedProxies`: a CIDR, an IP address or `private`, ready for an address set; or a name to look up. */
 export type ProxyRange =
-  | { readonly kind: 'network'; readonly address: string; readonly prefix: number; readonly family: 4 | 6 }
-  | { readonly kind: 'name'; readonly name: string }
-  | { readonly kind: 'private' }
+  { readonly kind: 'addresses'; readonly entry: string } | { readonly kind: 'name'; readonly name: string }
 
 /** Where the backend's OpenAPI document is. */
 export type DocumentPlace =
@@ -71,14 +69,14 @@ export function parseOrigin(text: string): HttpOrigin | undefined {
 
 /** CIDR, IP address, host name or the word `private`. */
 export function parseProxyRange(text: string): ProxyRange | undefined {
-  if (text === 'private') return { kind: 'private' }
+  if (text === 'private') return { kind: 'addresses', entry: text }
   const [address = '', prefix, ...rest] = text.split('/')
   const family = isIP(address)
   if (family !== 4 && family !== 6)
     return isHost(text) ? { kind: 'name', name: text.toLowerCase() } : undefined
   const widest = family === 4 ? 32 : 128
   const bits = prefix === undefined ? widest : /^\d{1,3}$/.test(prefix) ? Number(prefix) : widest + 1
-  return rest.length > 0 || bits > widest ? undefined : { kind: 'network', address, prefix: bits, family }
+  return rest.length > 0 || bits > widest ? undefined : { kind: 'addresses', entry: text }
 }
 
 /** `none`, a path at the upstream (`/openapi.json`), a URL, or a file (`./openapi.json`, `file:/openapi.json`). */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { redisEndpoint } from '../../src/config/redis.ts'
+import { redisAddress } from '../../src/config/addresses.ts'
 import { KINDS, type KindName } from '../../src/config/kinds.ts'
 import {
   parseDocumentPlace,
@@ -52,8 +52,8 @@ t.test('an origin is a scheme, a host and a port', async () => {
 })
 
 t.test('proxies are networks, names or the word private', async () => {
-  t.same(parseProxyRange('10.1.2.3'), { kind: 'network', address: '10.1.2.3', prefix: 32, family: 4 })
-  t.same(parseProxyRange('fd00::/8'), { kind: 'network', address: 'fd00::', prefix: 8, family: 6 })
+  t.same(parseProxyRange('10.1.2.3'), { kind: 'addresses', entry: '10.1.2.3' })
+  t.same(parseProxyRange('fd00::/8'), { kind: 'addresses', entry: 'fd00::/8' })
   t.same(parseProxyRange('Caddy'), { kind: 'name', name: 'caddy' })
   for (const bad of ['10.0.0.0/33', '10.0.0.0/', '10.0.0.0/8/8', '10.0.0', 'caddy/8', '*', '']) {
     t.equal(parseProxyRange(bad), undefined, bad)
@@ -72,10 +72,9 @@ t.test('no kind of text takes the empty one', async () => {
   for (const name of Object.keys(KINDS) as KindName[]) t.equal(KINDS[name].parse(''), undefined, name)
 })
 
-t.test('a Redis is one endpoint, however it was written', async () => {
+t.test('a Redis is one address, however it was written', async () => {
   const base = { port: 6379, db: 0, tls: false }
-  t.match(redisEndpoint({ ...base, url: 'rediss://u:p%40@[::1]:7000/3' }), {
-    kind: 'single',
+  t.match(redisAddress({ ...base, url: 'rediss://u:p%40@[::1]:7000/3' }), {
     host: '::1',
     port: 7000,
     username: 'u',
@@ -83,16 +82,15 @@ t.test('a Redis is one endpoint, however it was written', async () => {
     db: 3,
     tls: true,
   })
-  t.match(redisEndpoint({ ...base, url: 'redis://r', password: 'x' }), {
+  t.match(redisAddress({ ...base, url: 'redis://r', password: 'x' }), {
     host: 'r',
     port: 6379,
     password: 'x',
     tls: false,
   })
-  t.match(redisEndpoint({ ...base, host: 'r', port: 1 }), { kind: 'single', host: 'r', port: 1 })
-  t.match(redisEndpoint({ ...base, sentinels: ['a:1', '[::1]:2'], sentinelName: 'm' }), {
-    kind: 'sentinel',
-    name: 'm',
+  t.match(redisAddress({ ...base, host: 'r', port: 1 }), { host: 'r', port: 1 })
+  t.match(redisAddress({ ...base, sentinels: ['a:1', '[::1]:2'], sentinelName: 'm' }), {
+    sentinelName: 'm',
     sentinels: [
       { host: 'a', port: 1 },
       { host: '::1', port: 2 },

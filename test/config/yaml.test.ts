@@ -20,11 +20,13 @@ t.test('half a YAML text is refused', async () => {
   t.match(problemsOf(`${UPSTREAM}romm: "`), [{ where: /^postern\.yaml:2/ }])
 })
 
+/** A list of nine times the same. */
+function nine(item: string): string {
+  return `[${Array(9).fill(item).join(', ')}]`
+}
+
 t.test('aliases that multiply are refused', async () => {
-  const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]']
-  for (const [name, previous] of [...'bcdefghi'].map((letter, i) => [letter, 'abcdefgh'.charAt(i)])) {
-    bomb.push(`${name}: &${name} [${Array(9).fill(`*${previous}`).join(', ')}]`)
-  }
+  const bomb = Array.from({ length: 9 }, (_, i) => `k${i}: &k${i} ${nine(i === 0 ? 'x' : `*k${i - 1}`)}`)
   t.match(problemsOf(bomb.join('\n')), [{ message: /alias/i, hint: /aliases/ }])
 })
 

@@ -1,4 +1,5 @@
 /** Settings of the decision: routes, rules, credentials, cache, questions. */
+import { DIALECTS } from '../../routes/openapi.ts'
 import {
   choice,
   count,
@@ -21,7 +22,7 @@ export const openapi = section(
         'A path at the upstream, a URL, a file (`./…` or `file:…`), or `none` to go by `rules` alone.',
       defaultBy: { setting: 'profile', values: { romm: '/openapi.json', standalone: 'none' } },
     }),
-    dialect: choice(['standard', 'fastapi-all'], {
+    dialect: choice(DIALECTS, {
       description:
         'How `security` is read: as OpenAPI says, or as FastAPI means it, where every scope of an operation is required in every mode.',
       defaultBy: { setting: 'profile', values: { romm: 'fastapi-all', standalone: 'standard' } },

@@ -1,11 +1,12 @@
 /** Settings of what Postern says of a principal, and of the profiles that know principals. */
+import { ALGORITHMS } from '../../assertion/algorithm.ts'
 import { choice, count, flag, optional, optionalSection, secret, section, written } from '../setting.ts'
 import { rommRedis } from './traffic.ts'
 
 export const assertion = section('The signed header that tells the backend who the request is from.', {
   enabled: flag({ description: 'Whether the header is sent.', default: true }),
   header: written('headerName', { description: 'Name of the header.', default: 'X-Postern-Assertion' }),
-  algorithm: choice(['EdDSA', 'ES256', 'RS256'], {
+  algorithm: choice(ALGORITHMS, {
     description:
       'Signature algorithm; EdDSA is the fastest to sign, the others are for verifiers that lack it.',
     default: 'EdDSA',

@@ -91,6 +91,13 @@ export const upstream = section(
       default: '4s',
       atLeast: '1ms',
     }),
+    headerBytes: written('size', {
+      description:
+        "The largest header block of the backend's answer; more than clients may send, since it is trusted more.",
+      default: '64KiB',
+      atLeast: '1KiB',
+      atMost: '1MiB',
+    }),
     handshakeTimeout: written('duration', {
       description: 'How long the backend may take to answer a WebSocket handshake.',
       default: '10s',
@@ -201,9 +208,6 @@ export const redis = optionalSection(
       list('hostPort', { description: 'Sentinels as `host:port`, instead of `host`.', minItems: 1 }),
     ),
     sentinelName: optional(written('text', { description: 'Name of the master that the sentinels watch.' })),
-    sentinelPassword: optional(
-      secret({ description: 'Password of the sentinels themselves; none unless given.' }),
-    ),
   },
   { shorthand: 'url' },
 )
