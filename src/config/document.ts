@@ -75,7 +75,7 @@ function publishedItem(item: SchemaNode): Json {
 }
 
 /** `docs/configuration.md`. */
-export function configurationDocument(): string {
+function configurationDocument(): string {
   return `${[PREFACE, ...SECTIONS.filter(({ settings }) => settings.length > 0).map(chapter)].join('\n\n')}\n`
 }
 

@@ -98,7 +98,3 @@ export type KindName = keyof typeof KINDS
 
 /** What `KINDS[Name].parse` makes of a good text. */
 export type ParsedKind<Name extends KindName> = Exclude<ReturnType<(typeof KINDS)[Name]['parse']>, undefined>
-
-export function isKindName(name: unknown): name is KindName {
-  return typeof name === 'string' && Object.hasOwn(KINDS, name)
-}

@@ -4,8 +4,7 @@ import * as identity from './sections/identity.ts'
 import * as traffic from './sections/traffic.ts'
 import { choice, count } from './setting.ts'
 
-export const PROFILES = ['romm', 'standalone'] as const
-export type ProfileName = (typeof PROFILES)[number]
+const PROFILES = ['romm', 'standalone'] as const
 
 /**
  * Every setting there is. This one value gives the type of the loaded configuration, its validation, the

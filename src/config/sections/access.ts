@@ -44,7 +44,7 @@ export const openapi = section(
   { shorthand: 'document' },
 )
 
-export const rule = entry({
+const rule = entry({
   path: written('routePath', {
     description:
       'Path or template: `{name}` and `*` stand for one segment, `**` at the end for all that follow.',
