@@ -1,7 +1,14 @@
 import type { Clock } from '../identity/clock.ts'
+import type { Tier } from './lookup.ts'
 
-interface Revalidated {
+/** A look-up as its batches and its metrics see it. */
+export interface Batched {
   readonly name: string
+  readonly size: number
+  readonly sourceAway: boolean
+  /** Monotonic milliseconds at which the last complete batch began. */
+  readonly batchAt: number | undefined
+  readonly counts: Readonly<Record<Tier, number>>
   revalidate(): Promise<void>
 }
 
@@ -19,11 +26,11 @@ export interface RevalidationOptions {
  * running when its next is due is left to finish.
  * @returns stops it
  */
-export function startRevalidation(lookups: readonly Revalidated[], options: RevalidationOptions): () => void {
+export function startRevalidation(lookups: readonly Batched[], options: RevalidationOptions): () => void {
   const { clock, interval, random, onFailure } = options
-  const cancels = new Map<Revalidated, () => void>()
+  const cancels = new Map<Batched, () => void>()
 
-  const run = (lookup: Revalidated): void => {
+  const run = (lookup: Batched): void => {
     let running = true
     // Never later than the interval: the published bound counts on it.
     const arm = (): void => {

@@ -38,10 +38,6 @@ export interface MalformedCredential {
 
 /** What the client presents, unverified. */
 export type Credential =
-  | SessionCredential
-  | BasicCredential
-  | JwtCredential
-  | TokenCredential
-  | MalformedCredential
+  SessionCredential | BasicCredential | JwtCredential | TokenCredential | MalformedCredential
 
 export type CredentialKind = Credential['kind']

@@ -1,4 +1,6 @@
-import type { Lookup } from '../directory/lookup.ts'
+import type { Redis } from 'ioredis'
+import type { Batched } from '../directory/revalidation.ts'
+import type { Clock } from '../identity/clock.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { CredentialCarrier } from '../pipeline/decision.ts'
 import type { Authenticator } from '../pipeline/outcome.ts'
@@ -8,15 +10,13 @@ import type { RouteRule } from '../pipeline/rule.ts'
 
 /** How a refusal is worded where backends differ. */
 export interface AnswerStyle {
-  /** The status of a refusal, where this backend's clients depend on another than the table's. */
-  status(reason: Reason): number | undefined
-  /** `detail`, likewise. */
-  detail(reason: Reason): string | undefined
+  /** Status and `detail` of a refusal, where this backend's clients depend on others than the table's. */
+  refusal(reason: Reason): { readonly status: number; readonly detail: string } | undefined
   /** The `Set-Cookie` that takes a dead session from the browser. */
   readonly clearSession: string | undefined
 }
 
-/** A line of `status`: what one kind of credential is checked against. */
+/** What one kind of credential is checked against; a line of `status`. */
 export interface LadderStep {
   readonly mode: string
   readonly checkedBy: string
@@ -28,34 +28,70 @@ export interface Trouble {
   readonly shared: boolean
 }
 
-/** A question put to the upstream in the gateway's own name: no credential but those in `headers`, no redirect followed. */
-export type AskUpstream = (question: {
-  readonly path: string
-  readonly headers: readonly string[]
-}) => Promise<{ readonly status: number; readonly headers: readonly string[]; readonly body: string }>
+/**
+ * Puts a question to the upstream in the gateway's own name: no credential but those in `headers`, no redirect followed.
+ * @throws PosternError `upstream_unreachable`, `upstream_timeout`
+ */
+export type AskUpstream = (
+  path: string,
+  headers: Readonly<Record<string, string>>,
+) => Promise<{ readonly status: number; readonly setCookies: readonly string[]; readonly body: string }>
+
+/** How long answers of a directory count; durations in milliseconds. */
+export interface Freshness {
+  /** From the moment that the question was asked. */
+  readonly freshFor: number
+  /** Beyond that, while the source is away. */
+  readonly staleIfError: number
+  /** For one question to the source. */
+  readonly deadline: number
+  readonly maxEntries: number
+}
+
+/** The Redis that replicas share, and the key that proves an entry in it to be theirs. */
+export interface SharedStore {
+  readonly redis: Redis
+  readonly secret: Buffer
+}
+
+/** What every profile is made with. */
+export interface ProfileContext {
+  readonly ask: AskUpstream
+  readonly clock: Clock
+  readonly freshness: Freshness
+  readonly shared: SharedStore | undefined
+  /** One line for the operator. */
+  readonly warn: (message: string) => void
+}
 
 /** All knowledge of one backend product. Made once at boot. */
 export interface Profile {
   readonly name: string
   readonly carrier: CredentialCarrier
   readonly authenticator: Authenticator
+  /** Who an anonymous visitor is, where the operator configured one. */
   readonly guest: Principal | undefined
   readonly answers: AnswerStyle
   /** Cookies that authenticate; no other upstream may set them. */
   readonly cookieNames: readonly string[]
+  /** What a path begins with, as text, under which nothing is public by wildcard. */
+  readonly protectedPrefixes: readonly string[]
   readonly ladder: readonly LadderStep[]
-  /** What the batches keep fresh. */
-  readonly lookups: readonly Lookup<object>[]
-  /** Rows that come before the document's. Changes are told to `onRules`. */
+  /** What the batches keep fresh, and what is counted. */
+  readonly lookups: readonly Batched[]
+  /** Rows that come before the document's. */
   rules(): readonly RouteRule[]
-  /** Told what the backend says of itself, whenever its document was read. */
-  noteVersion(version: string | undefined): void
-  /** Whether a permitted request changes who somebody is or what they may do. */
+  /** Whether a permitted request may change who somebody is or what they may do. */
   changesIdentity(permit: Permit): boolean
-  /** After a change was seen: forgets what it may have made wrong. */
+  /** After such a request, whatever came of it but a 4xx: drops what it may have made wrong. */
   forget(permit: Permit): void
   troubles(): readonly Trouble[]
-  /** Opens what it needs. Does not fail because a source is away; @throws PosternError `config_invalid` */
+  /**
+   * Opens what it needs; a source that is away does not stop it.
+   * @param onRules called whenever `rules()` changed
+   */
   start(onRules: () => void): Promise<void>
+  /** Told what the backend's document says of its version, whenever it was read. */
+  noteVersion(version: string | undefined): void
   close(): Promise<void>
 }

@@ -61,17 +61,14 @@ export class Layer {
         entry.rows.set(method, present === undefined ? row : unite([present, row], method))
       }
     }
+    for (const entry of entries) this.#nameHead(entry)
     this.#shareOverlaps(entries)
     this.entries = [...entries]
   }
 
   /** The row of the most specific template that speaks for the method. HEAD is spoken for by GET. */
   find(method: string, segments: readonly string[]): Row | undefined {
-    const row = this.#trie.find(segments, ({ rows }) => speaker(rows, method))
-    if (method !== 'HEAD' || row === undefined || names(row.rule, method)) return row
-    // GET speaks for HEAD here; a backend that answers HEAD only where it is named may mean a wider template.
-    const named = this.#trie.find(segments, ({ rows }) => rows.get(method))
-    return named === undefined ? row : unite([row, named], method)
+    return this.#trie.find(segments, ({ rows }) => speaker(rows, method))
   }
 
   /** Every row, of whatever method, that has the path; the most specific first. */
@@ -89,16 +86,27 @@ export class Layer {
       .filter((other) => shareMethod(rule, other.rule))
   }
 
+  /** Where GET would speak for HEAD, a backend that answers HEAD by name alone may mean a wider template that has it. */
+  #nameHead({ template, rows }: Entry): void {
+    const get = rows.get('GET')
+    if (get === undefined || rows.has('HEAD') || rows.has('*')) return
+    const named = this.#around(template).flatMap((entry) => entry.rows.get('HEAD') ?? [])
+    if (named.length > 0) rows.set('HEAD', unite([get, ...narrowest(named)], 'HEAD'))
+  }
+
   /** Until every two overlapping rows of a method have one below both: then the first one found is below all. */
   #shareOverlaps(entries: Set<Entry>): void {
     let shared = 0
+    const seen = new Set<string>()
     // A set hands out what is added while it is walked.
     for (const entry of entries) {
       for (const other of this.#trie.overlapping(entry.template)) {
         if (isWithin(entry.template, other.template) || isWithin(other.template, entry.template)) continue
         const both = meet(entry.template, other.template)
-        const rows = both === undefined ? [] : this.#sharedRows(both)
-        if (both === undefined || rows.length === 0) continue
+        if (both === undefined || seen.has(templateText(both))) continue
+        seen.add(templateText(both))
+        const rows = this.#sharedRows(both)
+        if (rows.length === 0) continue
         const target = this.#trie.at(both)
         for (const [method, row] of rows) target.rows.set(method, row)
         // Last in line again, should it have been there already.
@@ -112,7 +120,7 @@ export class Layer {
 
   /** The rows that are missing at `template`: for each method what the narrowest rows around it require together. */
   #sharedRows(template: Template): [string, Row][] {
-    const around = this.#trie.overlapping(template).filter((entry) => isWithin(template, entry.template))
+    const around = this.#around(template)
     const own = around.find((entry) => isWithin(entry.template, template))
     const methods = new Set(around.flatMap((entry) => [...entry.rows.keys()]))
     const found: [string, Row][] = []
@@ -122,15 +130,16 @@ export class Layer {
         const row = speaker(entry.rows, method)
         return row === undefined || row.shared.length > 0 ? [] : [row]
       })
-      const narrowest = rows.filter((row) => !rows.some((other) => isStrictlyWithin(other, row)))
-      if (narrowest.length > 1) found.push([method, unite(narrowest, method, template)])
+      const least = narrowest(rows)
+      if (least.length > 1) found.push([method, unite(least, method, template)])
     }
     return found
   }
-}
 
-function names({ methods }: RouteRule, method: string): boolean {
-  return methods === '*' || methods.includes(method)
+  /** The entries that speak for all paths of the template. */
+  #around(template: Template): Entry[] {
+    return this.#trie.overlapping(template).filter((entry) => isWithin(template, entry.template))
+  }
 }
 
 /** Whether a request could be either's. */
@@ -144,8 +153,12 @@ function speaker(rows: ReadonlyMap<string, Row>, method: string): Row | undefine
   return rows.get(method) ?? (method === 'HEAD' ? rows.get('GET') : undefined) ?? rows.get('*')
 }
 
-function isStrictlyWithin(a: Row, b: Row): boolean {
-  return isWithin(a.template, b.template) && !isWithin(b.template, a.template)
+/** Those of the rows that have no more specific one among them. */
+function narrowest(rows: readonly Row[]): Row[] {
+  return rows.filter(
+    ({ template }) =>
+      !rows.some((other) => isWithin(other.template, template) && !isWithin(template, other.template)),
+  )
 }
 
 /** The row that requires what all of `rows` do: at the template of the first, or at one that they share. */

@@ -53,7 +53,7 @@ function print({ rule, shared }: Row): PrintedRow {
       ...(rule.socket ? ['socket'] : []),
       ...rule.input.map((kind) => `input:${kind}`),
     ],
-    shared,
+    shared: [...shared].sort(),
   }
 }
 

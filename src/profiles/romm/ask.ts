@@ -5,12 +5,12 @@ import { PosternError } from '../../errors.ts'
 import type { Credential } from '../../identity/credential.ts'
 import { ScopeSet } from '../../identity/scope.ts'
 import type { ClientInfo } from '../../request/request.ts'
-import { valuesOf } from '../../request/headers.ts'
 import type { AskUpstream } from '../profile.ts'
 import { rommCarrier, SESSION_COOKIE } from './credentials.ts'
 
 const QUESTION = '/api/users/me'
 const HEARTBEAT = '/api/heartbeat'
+const JSON_PLEASE = { Accept: 'application/json' }
 /** RomM fact: the id of whom an anonymous visitor, or a bad session, becomes in kiosk mode. */
 const KIOSK_GUEST = -1
 /** Questions that may wait for their turn; more are refused. */
@@ -43,7 +43,7 @@ export function createAsk(options: AskOptions, instance: () => InstanceState | u
   return async (credential, client) => {
     await limiter(client)
     return gate(async () => {
-      const answer = await options.upstream({ path: QUESTION, headers: questionHeaders(credential) })
+      const answer = await options.upstream(QUESTION, questionHeaders(credential))
       return judge(answer, credential, instance()?.anonymousStatus, options.upstream)
     })
   }
@@ -69,7 +69,7 @@ async function judge(
         : refused(answer, credential)
     case 500:
       // RomM fact: a bad credential crashes its authentication. So does other trouble: then the heartbeat fails too.
-      if ((await upstream({ path: HEARTBEAT, headers: [] })).status === 200) return undefined
+      if ((await upstream(HEARTBEAT, JSON_PLEASE)).status === 200) return undefined
       throw couldNotAsk(answer)
     default:
       throw couldNotAsk(answer)
@@ -79,9 +79,7 @@ async function judge(
 /** RomM fact: a session that is gone is cleared by the very answer; one before its login is not. */
 function refused(answer: Answer, credential: Credential): Verdict | undefined {
   if (credential.kind !== 'session') return undefined
-  const cleared = valuesOf(answer.headers, 'set-cookie').some((cookie) =>
-    cookie.startsWith(`${SESSION_COOKIE}=null`),
-  )
+  const cleared = answer.setCookies.some((cookie) => cookie.startsWith(`${SESSION_COOKIE}=null`))
   return cleared ? undefined : Object.freeze({ kind: 'pending' })
 }
 
@@ -116,8 +114,13 @@ function parse(body: string): Readonly<Record<string, unknown>> {
 }
 
 /** Exactly one credential and nothing else of the client. */
-function questionHeaders(credential: Credential): string[] {
-  return rommCarrier.rewrite(['Accept', 'application/json'], credential)
+function questionHeaders(credential: Credential): Record<string, string> {
+  const written = rommCarrier.rewrite([], credential)
+  return { ...JSON_PLEASE, ...Object.fromEntries(pairs(written)) }
+}
+
+function pairs(headers: readonly string[]): [string, string][] {
+  return headers.flatMap((name, i): [string, string][] => (i % 2 === 0 ? [[name, headers[i + 1] ?? '']] : []))
 }
 
 function couldNotAsk(answer: Answer): PosternError {
@@ -148,14 +151,11 @@ function createRateLimit(limits: AskLimits): (client: ClientInfo) => Promise<voi
  * @throws PosternError `could_not_check`
  */
 export async function askAnonymously(upstream: AskUpstream): Promise<InstanceState> {
-  const answer = await upstream({ path: QUESTION, headers: ['Accept', 'application/json'] })
+  const answer = await upstream(QUESTION, JSON_PLEASE)
   if (answer.status === 401 || answer.status === 403) return { anonymousStatus: answer.status, kiosk: false }
   if (answer.status !== 200 || parse(answer.body)['id'] !== KIOSK_GUEST) throw couldNotAsk(answer)
   // RomM fact: who sends an Authorization that is none is nobody, in kiosk mode too.
-  const nobody = await upstream({
-    path: QUESTION,
-    headers: ['Accept', 'application/json', 'Authorization', 'Bearer'],
-  })
+  const nobody = await upstream(QUESTION, { ...JSON_PLEASE, Authorization: 'Bearer' })
   if (nobody.status !== 401 && nobody.status !== 403) throw couldNotAsk(nobody)
   return { anonymousStatus: nobody.status, kiosk: true }
 }
@@ -164,7 +164,7 @@ export async function askAnonymously(upstream: AskUpstream): Promise<InstanceSta
 export async function askHeartbeat(
   upstream: AskUpstream,
 ): Promise<{ readonly version: string | undefined; readonly awaitsFirstAdmin: boolean }> {
-  const answer = await upstream({ path: HEARTBEAT, headers: ['Accept', 'application/json'] })
+  const answer = await upstream(HEARTBEAT, JSON_PLEASE)
   if (answer.status !== 200)
     throw new PosternError('could_not_check', `${HEARTBEAT}: the backend answered ${answer.status}`)
   const system = parse(answer.body)['SYSTEM']

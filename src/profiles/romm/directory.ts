@@ -1,32 +1,21 @@
-import type { Redis } from 'ioredis'
 import { Lookup } from '../../directory/lookup.ts'
-import type { LookupOptions } from '../../directory/lookup.ts'
+import type { SharedTier } from '../../directory/lookup.ts'
 import type { NamedUser, SessionRecord, Source, TokenRecord, UserRecord } from '../../directory/records.ts'
-import type { Clock } from '../../identity/clock.ts'
+import { createSharedTier } from '../../directory/shared.ts'
 import type { MaybePromise } from '../../pipeline/outcome.ts'
+import type { ProfileContext } from '../profile.ts'
 import type { RommSources } from './sources.ts'
 
-/** How long answers count; milliseconds. */
-export interface Freshness {
-  readonly freshFor: number
-  readonly staleIfError: number
-  readonly deadline: number
-  readonly maxEntries: number
-}
-
-export function lookupOptions<V extends object>(
+/** A look-up that counts answers as the context says, with a tenth of its room for names that lead nowhere. */
+export function lookup<V extends object>(
+  context: ProfileContext,
   name: string,
   source: Source<V>,
-  clock: Clock,
-  freshness: Freshness,
-): LookupOptions<V> {
-  return {
-    name,
-    source,
-    clock,
-    ...freshness,
-    maxNegative: Math.max(1_000, Math.ceil(freshness.maxEntries / 10)),
-  }
+  shared?: SharedTier<V>,
+): Lookup<V> {
+  const { clock, freshness } = context
+  const maxNegative = Math.max(1_000, Math.ceil(freshness.maxEntries / 10))
+  return new Lookup({ name, source, clock, ...freshness, maxNegative, ...(shared && { shared }) })
 }
 
 /** Users and tokens in RomM's database. */
@@ -35,15 +24,11 @@ export class RommUsers {
   readonly names: Lookup<NamedUser>
   readonly tokens: Lookup<TokenRecord>
 
-  constructor(
-    sources: RommSources,
-    tokens: (options: LookupOptions<TokenRecord>) => LookupOptions<TokenRecord>,
-    clock: Clock,
-    freshness: Freshness,
-  ) {
-    this.users = new Lookup(lookupOptions('user', sources.usersById, clock, freshness))
-    this.names = new Lookup(lookupOptions('name', sources.usersByName, clock, freshness))
-    this.tokens = new Lookup(tokens(lookupOptions('token', sources.tokens, clock, freshness)))
+  /** @param binding everything that an answer in the shared tier depends on */
+  constructor(sources: RommSources, context: ProfileContext, binding: string) {
+    this.users = lookup(context, 'user', sources.usersById)
+    this.names = lookup(context, 'name', sources.usersByName)
+    this.tokens = lookup(context, 'token', sources.tokens, sharedTokens(context, binding))
   }
 
   token(digest: string): MaybePromise<TokenRecord | undefined> {
@@ -59,34 +44,52 @@ export class RommUsers {
   }
 }
 
-/** RomM fact: it logs in under this issuer; a session without a name is an OIDC sign-in under way. */
-const ISSUER = 'romm:auth'
+/** Sessions in RomM's Redis, of users in its database. */
+export class RommSessions {
+  readonly sessions: Lookup<SessionRecord>
+  readonly #users: RommUsers
 
-/** RomM's sessions, as it keeps them: `session:<id>` in its Redis, JSON. */
-export function rommSessions(redis: Redis): Source<SessionRecord> {
-  return {
-    async load(ids) {
-      const texts = await redis.mget(ids.map((id) => `session:${id}`))
-      return new Map(
-        ids.flatMap((id, index): [string, SessionRecord][] => {
-          const text = texts[index]
-          return typeof text === 'string' ? [[id, sessionOf(text)]] : []
-        }),
-      )
-    },
+  constructor(source: Source<SessionRecord>, users: RommUsers, context: ProfileContext) {
+    this.sessions = lookup(context, 'session', source)
+    this.#users = users
+  }
+
+  session(id: string): MaybePromise<SessionRecord | undefined> {
+    return this.sessions.find(id)
+  }
+
+  userByName(name: string): MaybePromise<NamedUser | undefined> {
+    return this.#users.userByName(name)
   }
 }
 
-/** A session that cannot be read authenticates nobody, and is not dead either: RomM alone knows what it is. */
-function sessionOf(text: string): SessionRecord {
-  const nobody: SessionRecord = Object.freeze({ username: undefined, deviceId: undefined })
-  try {
-    const data: unknown = JSON.parse(text)
-    if (typeof data !== 'object' || data === null || !('iss' in data) || data.iss !== ISSUER) return nobody
-    const sub = 'sub' in data && typeof data.sub === 'string' && data.sub !== '' ? data.sub : undefined
-    const deviceId = 'device_id' in data && typeof data.device_id === 'string' ? data.device_id : undefined
-    return Object.freeze({ username: sub, deviceId })
-  } catch {
-    return nobody
-  }
+function sharedTokens(
+  { shared, clock, freshness }: ProfileContext,
+  binding: string,
+): SharedTier<TokenRecord> | undefined {
+  if (shared === undefined) return undefined
+  return createSharedTier({
+    ...shared,
+    clock,
+    freshFor: freshness.freshFor,
+    prefix: `postern:token:${binding}:`,
+    serialize: (token) => token,
+    parse: tokenOf,
+  })
+}
+
+/** What another replica wrote; its signature says that it is one of ours, its shape that it is of our release. */
+function tokenOf(json: unknown): TokenRecord | undefined {
+  if (typeof json !== 'object' || json === null) return undefined
+  const { id, userId, digest, scopes, expiresAt, deviceId } = { ...json } as Readonly<Record<string, unknown>>
+  if (typeof id !== 'string' || typeof userId !== 'string' || typeof digest !== 'string') return undefined
+  if (!Array.isArray(scopes) || !scopes.every((scope) => typeof scope === 'string')) return undefined
+  return Object.freeze({
+    id,
+    userId,
+    digest,
+    scopes,
+    expiresAt: typeof expiresAt === 'number' ? expiresAt : undefined,
+    deviceId: typeof deviceId === 'string' ? deviceId : undefined,
+  })
 }

@@ -1,0 +1,94 @@
+import {
+  createAskedJwt,
+  createAskedToken,
+  createAskedUser,
+  createInquiry,
+  unverifiedClaims,
+} from '../../authenticators/asked.ts'
+import type { Ask, Verdict } from '../../authenticators/asked.ts'
+import { createBasicAuthenticator } from '../../authenticators/basic.ts'
+import { createJwtAuthenticator, createJwtVerifier } from '../../authenticators/jwt.ts'
+import { byKind, fallback, only } from '../../authenticators/ladder.ts'
+import { createPasswordVerifier } from '../../authenticators/password.ts'
+import { createSessionAuthenticator } from '../../authenticators/session.ts'
+import { createTokenAuthenticator } from '../../authenticators/token.ts'
+import type { Lookup } from '../../directory/lookup.ts'
+import type { Clock } from '../../identity/clock.ts'
+import type { Authenticator } from '../../pipeline/outcome.ts'
+import type { LadderStep } from '../profile.ts'
+import { readAccessClaims } from './access.ts'
+import type { RommSessions, RommUsers } from './directory.ts'
+
+/** Passwords verified at once: as many as leave libuv's four threads room for names and files. */
+const BCRYPT_AT_ONCE = 2
+const BCRYPT_WAITING = 32
+/** RomM fact: bcrypt with cost 12. Of a random password that nobody knows. */
+const DECOY_HASH = '$2b$12$Vn1l7mZJmB8o3w2cD1QfUeYp8mQ4rGm1h9rYd2o6bG0m5qk0tK7yC'
+
+export interface LadderParts {
+  readonly ask: Ask
+  readonly verdicts: Lookup<Verdict>
+  readonly passwordVerdicts: Lookup<Verdict>
+  readonly secret: string | undefined
+  readonly users: RommUsers | undefined
+  readonly sessions: RommSessions | undefined
+  readonly clock: Clock
+  readonly maxEntries: number
+}
+
+/**
+ * What each kind of credential is checked against, from what Postern was given: the more, the faster and the stricter.
+ * Below every step lies the one that needs nothing, asking RomM.
+ */
+export function buildLadder(parts: LadderParts): {
+  readonly authenticator: Authenticator
+  readonly steps: LadderStep[]
+} {
+  const { users, sessions, secret, clock, maxEntries } = parts
+  const inquiry = createInquiry(parts)
+  const verifier =
+    secret === undefined
+      ? unverifiedClaims(readAccessClaims, () => clock.now())
+      : createJwtVerifier({ secret, read: readAccessClaims, clock, maxEntries })
+  const asked = {
+    session: createAskedUser(inquiry, 'session'),
+    basic: createAskedUser(inquiry, 'basic'),
+    jwt: createAskedJwt(inquiry, verifier),
+    token: createAskedToken(inquiry),
+  }
+  const local = {
+    session: sessions && only('session', createSessionAuthenticator(sessions)),
+    basic: users && only('basic', basicOf(users, maxEntries)),
+    jwt: users && secret !== undefined ? only('jwt', createJwtAuthenticator(verifier, users)) : undefined,
+    token: users && only('token', createTokenAuthenticator(users, clock)),
+  }
+  const step = (kind: keyof typeof asked): Authenticator =>
+    local[kind] === undefined ? asked[kind] : fallback(local[kind], asked[kind])
+  return {
+    authenticator: byKind({
+      session: step('session'),
+      basic: step('basic'),
+      jwt: step('jwt'),
+      token: step('token'),
+    }),
+    steps: [
+      { mode: 'session', checkedBy: local.session ? "RomM's Redis and database" : 'asking RomM' },
+      { mode: 'basic', checkedBy: local.basic ? "RomM's database" : 'asking RomM' },
+      { mode: 'jwt', checkedBy: jwtStep(secret !== undefined, local.jwt !== undefined) },
+      {
+        mode: 'token',
+        checkedBy: local.token ? "RomM's database" : 'asking RomM, which alone knows its scopes',
+      },
+    ],
+  }
+}
+
+function basicOf(users: RommUsers, maxEntries: number): ReturnType<typeof createBasicAuthenticator> {
+  const verify = createPasswordVerifier(BCRYPT_AT_ONCE, BCRYPT_WAITING)
+  return createBasicAuthenticator({ users, verify, decoyHash: DECOY_HASH, maxEntries })
+}
+
+function jwtStep(verified: boolean, looked: boolean): string {
+  if (looked) return "its signature, then RomM's database"
+  return verified ? 'its signature, then asking RomM' : 'shape and expiry, then asking RomM'
+}

@@ -1,0 +1,224 @@
+import type { Redis } from 'ioredis'
+import type { Verdict } from '../../authenticators/asked.ts'
+import { digestOf } from '../../directory/digest.ts'
+import { Lookup } from '../../directory/lookup.ts'
+import { connectRedis, settled } from '../../directory/redis.ts'
+import type { RedisAddress } from '../../directory/redis.ts'
+import type { Batched } from '../../directory/revalidation.ts'
+import { asPosternError, PosternError } from '../../errors.ts'
+import type { Principal } from '../../identity/principal.ts'
+import type { Authenticator } from '../../pipeline/outcome.ts'
+import type { Permit } from '../../pipeline/permit.ts'
+import type { Reason } from '../../pipeline/reason.ts'
+import type { RouteRule } from '../../pipeline/rule.ts'
+import type { LadderStep, Profile, ProfileContext, Trouble } from '../profile.ts'
+import { createAsk } from './ask.ts'
+import type { AskLimits } from './ask.ts'
+import { rommCarrier, SESSION_COOKIE } from './credentials.ts'
+import { openDatabase } from './database.ts'
+import type { DatabaseAddress, RommDatabase } from './database.ts'
+import { RommSessions, RommUsers } from './directory.ts'
+import { Instance } from './instance.ts'
+import { buildLadder } from './ladder.ts'
+import { changesIdentity, PROTECTED_PREFIXES, rommRules } from './routes.ts'
+import { READ_SCOPES } from './scopes.ts'
+import { rommSessions } from './sessions.ts'
+import { RommSources } from './sources.ts'
+
+export interface RommOptions {
+  /** RomM's ROMM_AUTH_SECRET_KEY. */
+  readonly secret: string | undefined
+  readonly database: DatabaseAddress | undefined
+  /** RomM's own, where its sessions are. */
+  readonly redis: RedisAddress | undefined
+  readonly kiosk: boolean
+  readonly firstRun: 'closed' | 'open'
+  readonly resources: 'public' | 'closed'
+  readonly version: string | undefined
+  /** URL of the upstream, to which shared answers are bound. */
+  readonly upstream: string
+  readonly ask: AskLimits & { readonly ttl: number; readonly timeout: number }
+}
+
+/** RomM fact: how it takes a session that is gone from the browser. */
+const CLEAR_SESSION = `${SESSION_COOKIE}=null; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT; httponly; samesite=strict`
+
+const GUEST: Principal = Object.freeze({
+  mode: 'guest',
+  owner: Object.freeze({ subject: '-1', username: 'kiosk', role: 'user' }),
+  grant: Object.freeze({ kind: 'known', scopes: READ_SCOPES }),
+  expiresAt: undefined,
+  tokenId: undefined,
+  deviceId: undefined,
+})
+
+export class RommProfile implements Profile {
+  readonly name = 'romm'
+  readonly carrier = rommCarrier
+  readonly cookieNames = [SESSION_COOKIE]
+  readonly protectedPrefixes = PROTECTED_PREFIXES
+  readonly guest: Principal | undefined
+  readonly authenticator: Authenticator
+  readonly ladder: readonly LadderStep[]
+  readonly answers = {
+    refusal: (reason: Reason) => this.#refusal(reason),
+    clearSession: CLEAR_SESSION,
+  }
+  readonly #options: RommOptions
+  readonly #context: ProfileContext
+  readonly #instance: Instance
+  readonly #db: RommDatabase | undefined
+  readonly #redis: Redis | undefined
+  readonly #sources: RommSources | undefined
+  readonly lookups: readonly Batched[]
+  readonly #forgettable: readonly { clear(): void }[]
+  #databaseTrouble: string | undefined
+  #redisAway = false
+  #onRules: () => void = () => undefined
+
+  constructor(options: RommOptions, context: ProfileContext) {
+    this.#options = options
+    this.#context = context
+    this.guest = options.kiosk ? GUEST : undefined
+    this.#instance = new Instance({
+      ...options,
+      ask: context.ask,
+      clock: context.clock,
+      onChange: () => this.#changed(),
+    })
+    this.#db = options.database && openDatabase(options.database)
+    this.#redis =
+      options.redis && connectRedis(options.redis, 'postern-sessions', (state) => this.#noteRedis(state))
+    this.#sources =
+      this.#db &&
+      new RommSources({ db: this.#db, kiosk: options.kiosk, behaviour: () => this.#instance.behaviour })
+    const users = this.#sources && new RommUsers(this.#sources, context, this.#binding())
+    const sessions = this.#redis && users && new RommSessions(rommSessions(this.#redis), users, context)
+    const verdicts = verdictLookup('verdict', options, context)
+    const passwordVerdicts = verdictLookup('password verdict', options, context)
+    const { authenticator, steps } = buildLadder({
+      ask: createAsk({ upstream: context.ask, limits: options.ask }, () => this.#instance.state),
+      verdicts,
+      passwordVerdicts,
+      secret: options.secret,
+      users,
+      sessions,
+      clock: context.clock,
+      maxEntries: context.freshness.maxEntries,
+    })
+    this.authenticator = authenticator
+    this.ladder = steps
+    const kept = [
+      ...(users === undefined ? [] : [users.users, users.names, users.tokens]),
+      ...(sessions === undefined ? [] : [sessions.sessions]),
+    ]
+    this.lookups = kept
+    this.#forgettable = [...kept, verdicts, passwordVerdicts]
+  }
+
+  rules(): RouteRule[] {
+    return rommRules({ firstRunOpen: this.#instance.firstRunOpen, resources: this.#options.resources })
+  }
+
+  changesIdentity(permit: Permit): boolean {
+    return changesIdentity(permit)
+  }
+
+  /** Everything: which users, tokens and sessions a request changed is not told apart. */
+  forget(): void {
+    for (const lookup of this.#forgettable) lookup.clear()
+    if (this.#instance.firstRunOpen) void this.#instance.look()
+  }
+
+  troubles(): Trouble[] {
+    const away = this.lookups.filter((lookup) => lookup.sourceAway).map((lookup) => lookup.name)
+    return [
+      ...(this.#databaseTrouble === undefined ? [] : [{ what: this.#databaseTrouble, shared: true }]),
+      ...(this.#redisAway
+        ? [{ what: "RomM's Redis is away; sessions are asked of RomM", shared: true }]
+        : []),
+      ...(away.length === 0
+        ? []
+        : [{ what: `no answer from the source of: ${away.join(', ')}`, shared: true }]),
+    ]
+  }
+
+  async start(onRules: () => void): Promise<void> {
+    this.#onRules = onRules
+    await Promise.all([this.#instance.start(), this.#probe(), this.#redis && settled(this.#redis)])
+    const kiosk = this.#instance.state?.kiosk
+    if (kiosk !== undefined && kiosk !== this.#options.kiosk) {
+      this.#context.warn(`RomM runs with kiosk mode ${onOff(kiosk)}: set romm.kiosk to ${String(kiosk)}`)
+    }
+  }
+
+  noteVersion(version: string | undefined): void {
+    this.#instance.noteVersion(version)
+  }
+
+  async close(): Promise<void> {
+    this.#instance.stop()
+    this.#redis?.disconnect()
+    await this.#db?.destroy()
+  }
+
+  async #probe(): Promise<void> {
+    try {
+      await this.#sources?.probe()
+      this.#databaseTrouble = undefined
+    } catch (error) {
+      this.#databaseTrouble = asPosternError(error).message
+      this.#context.warn(`romm.database: ${this.#databaseTrouble}`)
+    }
+  }
+
+  /** What somebody holds follows from the version too. */
+  #changed(): void {
+    for (const lookup of this.#forgettable) lookup.clear()
+    this.#onRules()
+  }
+
+  #noteRedis(state: 'ready' | 'away'): void {
+    const away = state === 'away'
+    if (away && !this.#redisAway)
+      this.#context.warn("romm.redis: RomM's Redis is away; sessions are asked of RomM")
+    this.#redisAway = away
+  }
+
+  #refusal(reason: Reason): { status: number; detail: string } | undefined {
+    const isAnonymous = reason === 'no_credential' || reason === 'invalid_credential'
+    // RomM fact: until 5.1 its own client takes a 403 for signed out.
+    return isAnonymous && this.#instance.behaviour.anonymousStatus === 403
+      ? { status: 403, detail: 'Forbidden' }
+      : undefined
+  }
+
+  /** Answers are shared only with replicas for which they would be the same. */
+  #binding(): string {
+    const { upstream, database, kiosk } = this.#options
+    const source =
+      database === undefined ? '' : `${database.driver} ${database.host}:${database.port}/${database.name}`
+    return digestOf('romm', upstream, source, String(kiosk)).slice(0, 16)
+  }
+}
+
+function verdictLookup(name: string, options: RommOptions, context: ProfileContext): Lookup<Verdict> {
+  const { clock, freshness } = context
+  return new Lookup<Verdict>({
+    name,
+    // Only the request at hand has the credential that the question needs.
+    source: {
+      load: () => Promise.reject(new PosternError('internal', `${name}: asked without its credential`)),
+    },
+    clock,
+    maxEntries: freshness.maxEntries,
+    maxNegative: Math.max(1_000, Math.ceil(freshness.maxEntries / 10)),
+    freshFor: options.ask.ttl,
+    staleIfError: 0,
+    deadline: options.ask.timeout,
+  })
+}
+
+function onOff(on: boolean): string {
+  return on ? 'on' : 'off'
+}
