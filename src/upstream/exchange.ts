@@ -169,6 +169,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #onClientClose = (): void => {
     if (this.#over || this.#res.writableFinished) return
     if (this.#mayAbort) this.#controller?.abort(new ClientGone())
+    // It may have been paused for a client that will never catch up now.
+    else if (!this.#held) this.#controller?.resume()
   }
 
   /** An observed request is not aborted, unless its body can no longer arrive. */

@@ -4,18 +4,7 @@ import { PosternError } from '../../src/errors.ts'
 import type { Permit } from '../../src/pipeline/permit.ts'
 import { endToEnd } from '../../src/upstream/headers.ts'
 import { failureOf, isStaleConnection } from '../../src/upstream/failure.ts'
-import {
-  closed,
-  gateway,
-  get,
-  httpBackend,
-  later,
-  perRequest,
-  permitFor,
-  raw,
-  rawBackend,
-  until,
-} from './support.ts'
+import { gateway, get, httpBackend, later, perRequest, permitFor, raw, rawBackend, until } from './support.ts'
 
 t.test('the target reaches the upstream byte for byte', async (t) => {
   const lines: string[] = []

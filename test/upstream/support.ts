@@ -23,7 +23,7 @@ export type Report = ForwardReport | UpgradeReport
 /** A value that comes later; the tests wait for these instead of sleeping. */
 export interface Later<T> {
   readonly promise: Promise<T>
-  resolve(value: T): void
+  readonly resolve: (value: T) => void
 }
 
 export function later<T = void>(): Later<T> {
@@ -120,7 +120,7 @@ export interface Gateway {
   readonly permits: Permit[]
   readonly failures: string[]
   /** The next report that nobody has taken yet. */
-  report(): Promise<Report>
+  readonly report: () => Promise<Report>
 }
 
 export function upstreamFor(

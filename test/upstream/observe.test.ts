@@ -1,0 +1,193 @@
+import { connect } from 'node:net'
+import t from 'tap'
+import type { ResponseObserver } from '../../src/upstream/observer.ts'
+import { closed, gateway, get, httpBackend, later, perRequest, raw, rawBackend, until } from './support.ts'
+
+/** Observes everything below /users, and holds its answers until released. */
+function observer(): {
+  readonly observe: ResponseObserver
+  readonly seen: (readonly [string, number | 'lost'])[]
+  readonly asked: Promise<void>
+  readonly release: (value: void) => void
+} {
+  const seen: (readonly [string, number | 'lost'])[] = []
+  const held = later()
+  const asked = later()
+  const observe: ResponseObserver = {
+    before: (permit) => (permit.target.path.startsWith('/users') ? 'identity_change' : undefined),
+    respond: (permit, status) => {
+      seen.push([permit.target.path, status])
+      asked.resolve()
+      return held.promise
+    },
+  }
+  return { observe, seen, asked: asked.promise, release: held.resolve }
+}
+
+function fail(): never {
+  throw new Error('sync')
+}
+
+const ANSWERS: Readonly<Record<string, string>> = {
+  '/users/empty': 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
+  '/users/204': 'HTTP/1.1 204 No Content\r\n\r\n',
+  '/users/body': `HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(100_000)}`,
+  '/users/chunked': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n',
+  '/users/close': 'HTTP/1.0 200 OK\r\n\r\nuntil close',
+}
+
+const ENDS: Readonly<Record<string, RegExp>> = {
+  '/users/empty': /^HTTP\/1\.1 200 [^]*\r\n\r\n$/,
+  '/users/204': /^HTTP\/1\.1 204 [^]*\r\n\r\n$/,
+  '/users/body': /^HTTP\/1\.1 200 [^]*\r\n\r\nx{100000}$/,
+  '/users/chunked': /^HTTP\/1\.1 200 [^]*\r\n5\r\nhello\r\n0\r\n\r\n$/,
+  '/users/close': /^HTTP\/1\.1 200 [^]*\r\nb\r\nuntil close\r\n0\r\n\r\n$/,
+}
+
+for (const [path, bytes] of Object.entries(ANSWERS)) {
+  for (const method of path === '/users/body' ? ['POST', 'HEAD'] : ['POST']) {
+    t.test(`not a byte of the answer to ${method} ${path} before the observer is done`, async (t) => {
+      const url = await rawBackend(t, (socket) => {
+        perRequest(socket, (head) => {
+          const answer = head.startsWith('HEAD') ? bytes.slice(0, bytes.indexOf('\r\n\r\n') + 4) : bytes
+          if (!path.endsWith('close')) return answer
+          socket.end(answer)
+          return undefined
+        })
+      })
+      const { observe, seen, asked, release } = observer()
+      const { port } = await gateway(t, url, { observe })
+      let first = ''
+      const client = connect(port, '127.0.0.1')
+      client.on('data', (chunk: Buffer) => (first += chunk.toString('latin1')))
+      client.write(get(path, 'Content-Length: 0\r\n', method))
+      await asked
+      // Everything the upstream sent is here by the time that a whole other exchange is over.
+      await raw(port, get('/other'))
+      t.equal(first, '')
+      release()
+      await closed(client)
+      t.match(first, method === 'HEAD' ? /^HTTP\/1\.1 200 [^]*100000\r\n[^]*\r\n\r\n$/ : ENDS[path])
+      t.strictSame(seen, [[path, method === 'HEAD' ? 200 : Number(bytes.slice(9, 12))]])
+    })
+  }
+}
+
+t.test('what is not observed waits for nothing', async (t) => {
+  const url = await httpBackend(t, (_req, res) => res.end('now'))
+  const { observe, seen } = observer()
+  const { port } = await gateway(t, url, { observe })
+  t.match(await raw(port, get('/roms')), /now$/)
+  t.strictSame(seen, [])
+})
+
+t.test('an observer that fails holds nothing back: the change is a fact', async (t) => {
+  const url = await httpBackend(t, (_req, res) => res.end('done'))
+  const respond = [fail, () => Promise.reject(new Error('async')), (): void => undefined]
+  const observe: ResponseObserver = {
+    before: () => 'identity_change',
+    respond: () => respond.shift()?.(),
+  }
+  const { port } = await gateway(t, url, { observe })
+  for (let i = 0; i < 3; i++) t.match(await raw(port, get('/')), /done$/)
+  t.strictSame(respond, [])
+})
+
+t.test('an observed request survives its client', async (t) => {
+  const arrived = later()
+  const answer = later()
+  const finished = later()
+  const url = await httpBackend(t, (_req, res) => {
+    res.on('finish', finished.resolve)
+    arrived.resolve()
+    void answer.promise.then(() => res.end('x'.repeat(500_000)))
+  })
+  const { observe, seen, release, asked } = observer()
+  const { port, report, upstream } = await gateway(t, url, { observe })
+  const client = connect(port, '127.0.0.1')
+  client.write(get('/users/1', 'Content-Length: 0\r\n', 'DELETE'))
+  await arrived.promise
+  client.destroy()
+  await closed(client)
+  answer.resolve()
+  await asked
+  release()
+  t.strictSame(await report(), { kind: 'aborted', status: 200 })
+  await finished.promise
+  t.strictSame(seen, [['/users/1', 200]])
+  t.equal(upstream.inFlight, 0)
+})
+
+t.test('an observed upload whose client vanished counts as lost', async (t) => {
+  const arrived = later()
+  const url = await httpBackend(t, (req) => {
+    req.once('data', () => arrived.resolve())
+  })
+  const { observe, seen, release } = observer()
+  const { port, report } = await gateway(t, url, { observe })
+  const client = connect(port, '127.0.0.1')
+  client.write('PUT /users/1 HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\npart')
+  await arrived.promise
+  client.destroy()
+  release()
+  t.strictSame(await report(), { kind: 'aborted', status: undefined })
+  t.strictSame(seen, [['/users/1', 'lost']])
+})
+
+t.test('an observed request without an answer is lost, and its 502 or 504 is held too', async (t) => {
+  const url = await rawBackend(t, (socket) => {
+    perRequest(socket, (head) => {
+      if (head.includes('/users/dies')) socket.destroy()
+      return undefined
+    })
+  })
+  for (const [path, status] of [
+    ['/users/dies', 502],
+    ['/users/hangs', 504],
+  ] as const) {
+    const { observe, seen, asked, release } = observer()
+    const { port, upstream } = await gateway(t, url, { observe, headersTimeout: 50 })
+    const answer = raw(port, get(path, 'Content-Length: 0\r\n', 'POST'))
+    await asked
+    t.equal(upstream.inFlight, 1, 'still held')
+    release()
+    t.match(await answer, new RegExp(`^HTTP/1\\.1 ${status} `))
+    t.strictSame(seen, [[path, 'lost']])
+  }
+})
+
+t.test('an answer that is cut while it is held', async (t) => {
+  const cut = later()
+  const url = await rawBackend(t, (socket) => {
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf')
+      void cut.promise.then(() => socket.destroy())
+    })
+  })
+  const { observe, seen, asked, release } = observer()
+  const { port, report } = await gateway(t, url, { observe })
+  const client = connect(port, '127.0.0.1')
+  client.write(get('/users/1', 'Content-Length: 0\r\n', 'POST'))
+  await asked
+  cut.resolve()
+  await raw(port, get('/other', 'Content-Length: 0\r\n', 'POST')).catch(() => undefined)
+  release()
+  await closed(client.resume())
+  t.match([await report(), await report()], [{ kind: 'cut' }, { kind: 'cut' }])
+  t.strictSame(seen, [['/users/1', 200]])
+})
+
+t.test('an event stream that is observed starts when it is released', async (t) => {
+  const url = await httpBackend(t, (_req, res) => {
+    res.writeHead(200).flushHeaders()
+    res.write('data: 1\n\n')
+  })
+  const { observe, asked, release } = observer()
+  const { port } = await gateway(t, url, { observe })
+  const client = connect(port, '127.0.0.1')
+  client.write(get('/users/events'))
+  await asked
+  release()
+  t.match(await until(client, 'data: 1'), /^HTTP\/1\.1 200 /)
+  client.destroy()
+})
