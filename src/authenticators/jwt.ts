@@ -39,6 +39,8 @@ export interface JwtOptions {
   readonly read: ReadClaims
   readonly clock: Clock
   readonly maxEntries: number
+  /** Called before a signature is found bad. @throws PosternError `could_not_check` when the key may be what is wrong */
+  readonly confirmKey: () => Promise<void>
 }
 
 export interface JwtVerifier {
@@ -63,6 +65,7 @@ export function createJwtVerifier(options: JwtOptions): JwtVerifier {
     try {
       await compactVerify(token, key, { algorithms: ['HS256'] })
     } catch {
+      await options.confirmKey()
       return 'bad_signature'
     }
     const claims = Object.freeze(peeked)

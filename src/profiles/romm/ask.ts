@@ -160,15 +160,24 @@ export async function askAnonymously(upstream: AskUpstream): Promise<InstanceSta
   return { anonymousStatus: nobody.status, kiosk: true }
 }
 
-/** What `GET /api/heartbeat` says: the version, and whether RomM still waits for its first admin. */
-export async function askHeartbeat(
-  upstream: AskUpstream,
-): Promise<{ readonly version: string | undefined; readonly awaitsFirstAdmin: boolean }> {
-  const answer = await upstream(HEARTBEAT, JSON_PLEASE)
-  if (answer.status !== 200)
-    throw new PosternError('could_not_check', `${HEARTBEAT}: the backend answered ${answer.status}`)
-  const system = parse(answer.body)['SYSTEM']
-  if (typeof system !== 'object' || system === null) return { version: undefined, awaitsFirstAdmin: false }
+/** What `GET /api/heartbeat` says to a stranger. */
+export interface Heartbeat {
+  readonly version: string | undefined
+  /** RomM shows its setup wizard: it has no admin. */
+  readonly awaitsFirstAdmin: boolean
+  readonly setCookies: readonly string[]
+}
+
+/** @throws PosternError `could_not_check`, `upstream_unreachable`, `upstream_timeout` */
+export async function askHeartbeat(upstream: AskUpstream): Promise<Heartbeat> {
+  const { status, setCookies, body } = await upstream(HEARTBEAT, JSON_PLEASE)
+  if (status !== 200)
+    throw new PosternError('could_not_check', `${HEARTBEAT}: the backend answered ${status}`)
+  const system = parse(body)['SYSTEM']
+  if (typeof system !== 'object' || system === null) {
+    return { version: undefined, awaitsFirstAdmin: false, setCookies }
+  }
   const version = 'VERSION' in system && typeof system.VERSION === 'string' ? system.VERSION : undefined
-  return { version, awaitsFirstAdmin: 'SHOW_SETUP_WIZARD' in system && system.SHOW_SETUP_WIZARD === true }
+  const awaitsFirstAdmin = 'SHOW_SETUP_WIZARD' in system && system.SHOW_SETUP_WIZARD === true
+  return { version, awaitsFirstAdmin, setCookies }
 }

@@ -8,6 +8,7 @@ import {
 import type { Ask, Verdict } from '../../authenticators/asked.ts'
 import { createBasicAuthenticator } from '../../authenticators/basic.ts'
 import { createJwtAuthenticator, createJwtVerifier } from '../../authenticators/jwt.ts'
+import type { JwtVerifier } from '../../authenticators/jwt.ts'
 import { byKind, fallback, only } from '../../authenticators/ladder.ts'
 import { createPasswordVerifier } from '../../authenticators/password.ts'
 import { createSessionAuthenticator } from '../../authenticators/session.ts'
@@ -23,13 +24,15 @@ import type { RommSessions, RommUsers } from './directory.ts'
 const BCRYPT_AT_ONCE = 2
 const BCRYPT_WAITING = 32
 /** RomM fact: bcrypt with cost 12. Of a random password that nobody knows. */
-const DECOY_HASH = '$2b$12$Vn1l7mZJmB8o3w2cD1QfUeYp8mQ4rGm1h9rYd2o6bG0m5qk0tK7yC'
+const DECOY_HASH = '$2b$12$ypssTUl7qO7yp2V6ju44y.gFzlg0kWQxGyf1oNgZCS.BIOpIiJMmS'
 
 export interface LadderParts {
   readonly ask: Ask
   readonly verdicts: Lookup<Verdict>
   readonly passwordVerdicts: Lookup<Verdict>
   readonly secret: string | undefined
+  /** @throws PosternError `could_not_check` while `secret` is not proven to be RomM's */
+  readonly confirmSecret: () => Promise<void>
   readonly users: RommUsers | undefined
   readonly sessions: RommSessions | undefined
   readonly clock: Clock
@@ -48,18 +51,27 @@ export function buildLadder(parts: LadderParts): {
   const inquiry = createInquiry(parts)
   const verifier =
     secret === undefined
-      ? unverifiedClaims(readAccessClaims, () => clock.now())
-      : createJwtVerifier({ secret, read: readAccessClaims, clock, maxEntries })
+      ? undefined
+      : createJwtVerifier({
+          secret,
+          read: readAccessClaims,
+          clock,
+          maxEntries,
+          confirmKey: parts.confirmSecret,
+        })
   const asked = {
     session: createAskedUser(inquiry, 'session'),
     basic: createAskedUser(inquiry, 'basic'),
-    jwt: createAskedJwt(inquiry, verifier),
+    jwt: createAskedJwt(
+      inquiry,
+      unverifiedClaims(readAccessClaims, () => clock.now()),
+    ),
     token: createAskedToken(inquiry),
   }
   const local = {
     session: sessions && only('session', createSessionAuthenticator(sessions)),
     basic: users && only('basic', basicOf(users, maxEntries)),
-    jwt: users && secret !== undefined ? only('jwt', createJwtAuthenticator(verifier, users)) : undefined,
+    jwt: verifier && verifiedJwt(verifier, inquiry, users),
     token: users && only('token', createTokenAuthenticator(users, clock)),
   }
   const step = (kind: keyof typeof asked): Authenticator =>
@@ -71,15 +83,7 @@ export function buildLadder(parts: LadderParts): {
       jwt: step('jwt'),
       token: step('token'),
     }),
-    steps: [
-      { mode: 'session', checkedBy: local.session ? "RomM's Redis and database" : 'asking RomM' },
-      { mode: 'basic', checkedBy: local.basic ? "RomM's database" : 'asking RomM' },
-      { mode: 'jwt', checkedBy: jwtStep(secret !== undefined, local.jwt !== undefined) },
-      {
-        mode: 'token',
-        checkedBy: local.token ? "RomM's database" : 'asking RomM, which alone knows its scopes',
-      },
-    ],
+    steps: steps(parts),
   }
 }
 
@@ -88,7 +92,27 @@ function basicOf(users: RommUsers, maxEntries: number): ReturnType<typeof create
   return createBasicAuthenticator({ users, verify, decoyHash: DECOY_HASH, maxEntries })
 }
 
+/** With the secret alone the signature is checked here and the user asked for. */
+function verifiedJwt(
+  verifier: JwtVerifier,
+  inquiry: ReturnType<typeof createInquiry>,
+  users: RommUsers | undefined,
+): Authenticator {
+  const asked = createAskedJwt(inquiry, verifier)
+  return users === undefined ? asked : fallback(only('jwt', createJwtAuthenticator(verifier, users)), asked)
+}
+
 function jwtStep(verified: boolean, looked: boolean): string {
-  if (looked) return "its signature, then RomM's database"
-  return verified ? 'its signature, then asking RomM' : 'shape and expiry, then asking RomM'
+  if (!verified) return 'shape and expiry, then asking RomM'
+  return looked ? "its signature, then RomM's database" : 'its signature, then asking RomM'
+}
+
+function steps({ users, sessions, secret }: LadderParts): LadderStep[] {
+  const database = "RomM's database"
+  return [
+    { mode: 'session', checkedBy: sessions ? "RomM's Redis and database" : 'asking RomM' },
+    { mode: 'basic', checkedBy: users ? database : 'asking RomM' },
+    { mode: 'jwt', checkedBy: jwtStep(secret !== undefined, users !== undefined) },
+    { mode: 'token', checkedBy: users ? database : 'asking RomM, which alone knows its scopes' },
+  ]
 }

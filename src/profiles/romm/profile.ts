@@ -40,6 +40,9 @@ export interface RommOptions {
   readonly ask: AskLimits & { readonly ttl: number; readonly timeout: number }
 }
 
+/** Milliseconds until a database that could not be used is tried again. */
+const PROBE_AGAIN = 10_000
+
 /** RomM fact: how it takes a session that is gone from the browser. */
 const CLEAR_SESSION = `${SESSION_COOKIE}=null; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT; httponly; samesite=strict`
 
@@ -73,6 +76,7 @@ export class RommProfile implements Profile {
   readonly lookups: readonly Batched[]
   readonly #forgettable: readonly { clear(): void }[]
   #databaseTrouble: string | undefined
+  #cancelProbe: (() => void) | undefined
   #redisAway = false
   #onRules: () => void = () => undefined
 
@@ -101,6 +105,7 @@ export class RommProfile implements Profile {
       verdicts,
       passwordVerdicts,
       secret: options.secret,
+      confirmSecret: () => this.#instance.confirmSecret(),
       users,
       sessions,
       clock: context.clock,
@@ -133,6 +138,7 @@ export class RommProfile implements Profile {
   troubles(): Trouble[] {
     const away = this.lookups.filter((lookup) => lookup.sourceAway).map((lookup) => lookup.name)
     return [
+      ...secretTrouble(this.#instance.secret),
       ...(this.#databaseTrouble === undefined ? [] : [{ what: this.#databaseTrouble, shared: true }]),
       ...(this.#redisAway
         ? [{ what: "RomM's Redis is away; sessions are asked of RomM", shared: true }]
@@ -146,6 +152,7 @@ export class RommProfile implements Profile {
   async start(onRules: () => void): Promise<void> {
     this.#onRules = onRules
     await Promise.all([this.#instance.start(), this.#probe(), this.#redis && settled(this.#redis)])
+    for (const { what } of secretTrouble(this.#instance.secret)) this.#context.warn(what)
     const kiosk = this.#instance.state?.kiosk
     if (kiosk !== undefined && kiosk !== this.#options.kiosk) {
       this.#context.warn(`RomM runs with kiosk mode ${onOff(kiosk)}: set romm.kiosk to ${String(kiosk)}`)
@@ -158,6 +165,7 @@ export class RommProfile implements Profile {
 
   async close(): Promise<void> {
     this.#instance.stop()
+    this.#cancelProbe?.()
     this.#redis?.disconnect()
     await this.#db?.destroy()
   }
@@ -167,8 +175,10 @@ export class RommProfile implements Profile {
       await this.#sources?.probe()
       this.#databaseTrouble = undefined
     } catch (error) {
-      this.#databaseTrouble = asPosternError(error).message
-      this.#context.warn(`romm.database: ${this.#databaseTrouble}`)
+      const trouble = asPosternError(error).message
+      if (trouble !== this.#databaseTrouble) this.#context.warn(`romm.database: ${trouble}`)
+      this.#databaseTrouble = trouble
+      this.#cancelProbe = this.#context.clock.after(PROBE_AGAIN, () => void this.#probe())
     }
   }
 
@@ -199,6 +209,25 @@ export class RommProfile implements Profile {
     const source =
       database === undefined ? '' : `${database.driver} ${database.host}:${database.port}/${database.name}`
     return digestOf('romm', upstream, source, String(kiosk)).slice(0, 16)
+  }
+}
+
+/** A wrong secret may be this replica's alone; one that RomM changed is everybody's. */
+function secretTrouble(proof: Instance['secret']): Trouble[] {
+  switch (proof) {
+    case 'wrong':
+      return [
+        {
+          what: "romm.secret is not RomM's ROMM_AUTH_SECRET_KEY; access tokens are asked of RomM",
+          shared: false,
+        },
+      ]
+    case 'changed':
+      return [{ what: 'RomM changed its secret: set ROMM_AUTH_SECRET_KEY there and here', shared: true }]
+    case 'right':
+    case 'unproven':
+    case undefined:
+      return []
   }
 }
 
