@@ -25,13 +25,15 @@ export interface QuestionAnswer {
 
 export interface QuestionContext {
   readonly pool: Dispatcher
+  /** Opens a connection for every request. */
+  readonly fresh: Dispatcher
   readonly onFailure: (reason: UpstreamFailure, cause: unknown) => void
 }
 
 /** @throws PosternError `upstream_unreachable`, `upstream_timeout`; nothing else */
 export function ask(context: QuestionContext, question: Question): Promise<QuestionAnswer> {
   return new Promise((resolve, reject) => {
-    new Asking(context, question, resolve, reject).send()
+    new Asking(context, question, resolve, reject).send(context.pool)
   })
 }
 
@@ -67,9 +69,9 @@ class Asking implements Dispatcher.DispatchHandler {
     }, question.timeout)
   }
 
-  send(): void {
+  send(pool: Dispatcher): void {
     const { method, path, headers, body = null } = this.#question
-    this.#context.pool.dispatch({ method, path, headers, body }, this)
+    pool.dispatch({ method, path, headers, body }, this)
   }
 
   onRequestStart(controller: Controller): void {
@@ -100,7 +102,7 @@ class Asking implements Dispatcher.DispatchHandler {
   onResponseError(_controller: Controller, error: Error): void {
     if (!this.#over && !this.#retried && !this.#begun && isStaleConnection(error, this.#question.method)) {
       this.#retried = true
-      return this.send()
+      return this.send(this.#context.fresh)
     }
     this.#giveUp(failureOf(error), error.message, error)
   }

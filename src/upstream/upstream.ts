@@ -119,7 +119,8 @@ class PooledUpstream implements Upstream {
   }
 
   request(question: Question): Promise<QuestionAnswer> {
-    return ask({ pool: this.#questions, onFailure: this.#context.onFailure }, question)
+    const { fresh, onFailure } = this.#context
+    return ask({ pool: this.#questions, fresh, onFailure }, question)
   }
 
   async close(graceMs: number): Promise<void> {
