@@ -4,7 +4,7 @@ import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
 import { valuesOf } from '../request/headers.ts'
 import type { Hygiene } from '../request/headers.ts'
-import type { GatewayRequest } from '../request/request.ts'
+import type { GatewayRequest, RawHeaders } from '../request/request.ts'
 import { authenticate } from './authenticate.ts'
 import type { Authentication } from './authenticate.ts'
 import { authorize } from './authorize.ts'
@@ -36,10 +36,24 @@ export interface DecideOptions {
   readonly outgoing: {
     readonly hygiene: Hygiene
     readonly policy: CredentialPolicy
-    /** In order; each adds its header when it has something to say. */
-    readonly asserters: readonly Asserter[]
+    /** The signed identity header, where one is wanted. */
+    readonly asserter: Asserter | undefined
+    /** Unsigned identity headers, where they are wanted. */
+    readonly plain: ((principal: Principal) => RawHeaders) | undefined
   }
   readonly sockets: SocketPolicy
+}
+
+/** Whose credential a request carries, whatever it asks for. `undefined`: several of them. */
+export function createIdentify(
+  identity: DecideOptions['identity'],
+): (request: GatewayRequest) => MaybePromise<Authentication | undefined> {
+  return (request) => {
+    const presented = identity.carrier.read(request.headers)
+    return presented === 'several'
+      ? undefined
+      : authenticate(presented, request.client, identity.authenticator, identity.guest)
+  }
 }
 
 /** Composes the one door. Errors become refusals here: nothing that fails may pass. */
@@ -139,13 +153,13 @@ function permit(
   principal: Principal | undefined,
   credential: Credential | undefined,
 ): MaybePromise<Decision> {
-  const { hygiene, policy, asserters } = options.outgoing
+  const { hygiene, policy } = options.outgoing
   const outgoing =
     principal !== undefined && credential !== undefined ? policy.outgoing(credential, principal) : credential
   return chain(outgoing, (leaves) => {
     const clean = hygiene.outgoing(request.headers, request.client, request.id)
     const headers = options.identity.carrier.rewrite(clean, leaves)
-    return chain(addAssertions(headers, asserters, principal, request), () => ({
+    return chain(addIdentity(options, headers, principal, request), () => ({
       kind: 'permit',
       permit: issuePermit({
         requestId: request.id,
@@ -162,18 +176,18 @@ function permit(
   })
 }
 
-function addAssertions(
+function addIdentity(
+  options: DecideOptions,
   headers: string[],
-  asserters: readonly Asserter[],
   principal: Principal | undefined,
   request: GatewayRequest,
-  from = 0,
 ): MaybePromise<void> {
-  const asserter = asserters[from]
-  if (asserter === undefined || principal === undefined) return
+  const { asserter, plain } = options.outgoing
+  if (principal === undefined) return
+  if (plain !== undefined) headers.push(...plain(principal))
+  if (asserter === undefined) return
   return chain(asserter.assert(principal, request), (value) => {
     if (value !== undefined) headers.push(asserter.header, value)
-    return addAssertions(headers, asserters, principal, request, from + 1)
   })
 }
 

@@ -1,0 +1,138 @@
+import { createServer } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { PosternError } from '../errors.ts'
+import type { Reason } from '../pipeline/reason.ts'
+
+/** What stands behind a listener. */
+export interface Handler {
+  handle(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void
+  mayUpgrade(req: IncomingMessage): boolean
+  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void
+  refuseRaw(socket: Duplex, reason: Reason): void
+  refuseExpectation(req: IncomingMessage, res: ServerResponse): void
+}
+
+/** Bytes, and milliseconds. */
+export interface EdgeLimits {
+  readonly headerBytes: number
+  readonly headersTimeout: number
+  readonly keepAliveTimeout: number
+  readonly idleTimeout: number
+}
+
+export type Address =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+
+/** The listener on which the backend is served. */
+export class EdgeServer {
+  readonly #server: Server
+  #draining = false
+
+  /** @param current the handler of the moment: a new configuration brings a new one */
+  constructor(limits: EdgeLimits, current: () => Handler) {
+    const server = createServer({
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersTimeout,
+      keepAliveTimeout: limits.keepAliveTimeout,
+      // Whole uploads may take hours; what counts is that they keep flowing (idleTimeout).
+      requestTimeout: 0,
+      // A missing Host is refused by us, in JSON.
+      requireHostHeader: false,
+      noDelay: true,
+      shouldUpgradeCallback: (req) => !this.#draining && current().mayUpgrade(req),
+      optimizeEmptyRequests: true,
+    })
+    server.setTimeout(limits.idleTimeout)
+    const handle = (req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void => {
+      if (this.#draining) res.shouldKeepAlive = false
+      current().handle(req, res, expectsContinue)
+    }
+    server.on('request', (req, res) => handle(req, res, false))
+    // RFC 9110 §10.1.1: only from HTTP/1.1 on may an interim answer be sent.
+    server.on('checkContinue', (req, res) => handle(req, res, req.httpVersion === '1.1'))
+    server.on('checkExpectation', (req, res) => current().refuseExpectation(req, res))
+    server.on('upgrade', (req, socket, head) => current().upgrade(req, socket, head))
+    server.on('connect', (_req, socket) => current().refuseRaw(socket, 'malformed_request'))
+    server.on('clientError', (error, socket) => refuseUnparsed(error, socket, current()))
+    this.#server = server
+  }
+
+  /** @returns the address it got, for port 0. @throws PosternError `listen_failed` */
+  listen(address: Address): Promise<string> {
+    return listen(this.#server, address)
+  }
+
+  /** Takes no new connections and ends idle ones; resolves when every exchange is over, or after `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    this.#draining = true
+    const closed = Promise.withResolvers<void>()
+    this.#server.close(() => closed.resolve())
+    // A connection whose last answer ends from now on would otherwise be kept for its next request.
+    const idle = setInterval(() => this.#server.closeIdleConnections(), 50)
+    const grace = setTimeout(() => this.#server.closeAllConnections(), graceMs)
+    await closed.promise
+    clearInterval(idle)
+    clearTimeout(grace)
+  }
+}
+
+const UNPARSED: Readonly<Record<string, Reason>> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'content_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+}
+
+function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex, handler: Handler): void {
+  // An answer may be under way on this connection; a second one would be read as part of it.
+  const isBusy = 'bytesWritten' in socket && (socket as Socket).bytesWritten > 0
+  if (error.code === 'ECONNRESET' || !socket.writable || isBusy) {
+    socket.destroy()
+    return
+  }
+  handler.refuseRaw(socket, UNPARSED[error.code ?? ''] ?? 'malformed_request')
+}
+
+/** Opens a listener. @throws PosternError `listen_failed` that names the address and what to do */
+export function listen(server: Server, address: Address): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const named = address.kind === 'tcp' ? `${bracketed(address.host)}:${address.port}` : `unix:${address.path}`
+  const fail = (error: NodeJS.ErrnoException): void =>
+    reject(
+      new PosternError('listen_failed', `cannot listen on ${named}: ${reasonFor(error)}`, { cause: error }),
+    )
+  server.once('error', fail)
+  server.listen(
+    address.kind === 'tcp' ? { host: address.host, port: address.port } : { path: address.path },
+    () => {
+      server.off('error', fail)
+      const bound = server.address()
+      resolve(
+        typeof bound === 'object' && bound !== null ? `${bracketed(bound.address)}:${bound.port}` : named,
+      )
+    },
+  )
+  return promise
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function reasonFor(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return 'another program listens there already'
+    case 'EADDRNOTAVAIL':
+      return 'this machine does not have the address'
+    case 'EACCES':
+      return 'no permission (ports below 1024 need it)'
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'the host name is not known'
+    default:
+      return error.message
+  }
+}

@@ -1,0 +1,90 @@
+import { pino } from 'pino'
+import type { DestinationStream, Logger } from 'pino'
+import type { Denial } from '../pipeline/decision.ts'
+import type { Permit } from '../pipeline/permit.ts'
+import type { GatewayRequest } from '../request/request.ts'
+
+export type { Logger } from 'pino'
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
+
+/** JSON lines. What the process was given as secrets never gets here; headers are never logged. */
+export function createLogger(level: LogLevel, destination?: DestinationStream): Logger {
+  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
+  return destination === undefined ? pino(options) : pino(options, destination)
+}
+
+/** What came of a request, for its one line. */
+export interface Concluded {
+  readonly status: number | undefined
+  /** Milliseconds from the first look at the request to the end of its answer. */
+  readonly ms: number
+  /** `aborted`, `cut`, `failed`: how a forwarded exchange ended, if not with an answer. */
+  readonly ended?: string
+  readonly cause?: unknown
+}
+
+/** One line per decision, written when it is over. */
+export class DecisionLog {
+  readonly #logger: Logger
+  readonly #which: 'all' | 'denied' | 'off'
+
+  constructor(logger: Logger, which: 'all' | 'denied' | 'off') {
+    this.#logger = logger
+    this.#which = which
+  }
+
+  permitted(permit: Permit, concluded: Concluded): void {
+    if (this.#which !== 'all') return
+    this.#logger.info({
+      decision: 'permit',
+      id: permit.requestId,
+      method: permit.method,
+      path: pathOf(permit.target.path, permit.rule.template),
+      rule: permit.rule.template,
+      client: permit.client.address,
+      mode: permit.principal?.mode,
+      user: permit.principal?.owner?.username,
+      token: permit.principal?.tokenId,
+      socket: permit.upgrade || undefined,
+      ...timed(concluded),
+    })
+  }
+
+  denied(denial: Denial, id: string, request: GatewayRequest | undefined, concluded: Concluded): void {
+    if (this.#which === 'off') return
+    const level = denial.cause === undefined ? 'info' : 'warn'
+    this.#logger[level]({
+      decision: 'deny',
+      reason: denial.reason,
+      id,
+      method: request?.method,
+      path: request && pathOf(request.target.path, denial.rule?.template),
+      rule: denial.rule?.template,
+      client: request?.client.address,
+      mode: denial.principal?.mode ?? denial.credential?.kind,
+      user: denial.principal?.owner?.username,
+      rejection: denial.rejection,
+      missing: denial.missing,
+      ...timed({ ...concluded, cause: denial.cause }),
+    })
+  }
+}
+
+/** A pairing code in a path is a credential: such a path is named by its template. */
+function pathOf(path: string, template: string | undefined): string {
+  return template !== undefined && /\{\w*code\}/.test(template) ? template : path
+}
+
+function timed({ status, ms, ended, cause }: Concluded): Record<string, unknown> {
+  return {
+    status,
+    ms: Math.round(ms * 10) / 10,
+    ended,
+    cause: cause === undefined ? undefined : messageOf(cause),
+  }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}

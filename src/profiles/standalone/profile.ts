@@ -1,0 +1,131 @@
+import { createBasicAuthenticator } from '../../authenticators/basic.ts'
+import { byKind, only } from '../../authenticators/ladder.ts'
+import { createPasswordVerifier } from '../../authenticators/password.ts'
+import { createTokenAuthenticator } from '../../authenticators/token.ts'
+import type { TokenDirectory } from '../../authenticators/token.ts'
+import { Lookup } from '../../directory/lookup.ts'
+import type { NamedUser, Source } from '../../directory/records.ts'
+import { rejected } from '../../pipeline/outcome.ts'
+import type { Authenticator, MaybePromise } from '../../pipeline/outcome.ts'
+import type { CredentialCarrier } from '../../pipeline/decision.ts'
+import type { RouteRule } from '../../pipeline/rule.ts'
+import type { Profile, ProfileContext, Trouble } from '../profile.ts'
+import { standaloneCarrier } from './credentials.ts'
+import { openDatabase } from './database.ts'
+import type { Database } from './database.ts'
+import { standaloneSources } from './sources.ts'
+
+/** Passwords verified at once: as many as leave libuv's four threads room for names and files. */
+const BCRYPT_AT_ONCE = 2
+const BCRYPT_WAITING = 32
+/** As dear as a real one; of a random password that nobody knows. */
+const DECOY_HASH = '$2y$12$1wKzEEwcDwztxjnc3gqUcOPU1PLshmK8Io3j2fTv1CWK/MGlxchNy'
+
+export interface StandaloneOptions {
+  /** Path of the database. */
+  readonly database: string
+  /** How its tokens begin. */
+  readonly tokenPrefix: string
+}
+
+/**
+ * Our own directory, for a backend that has no accounts: one SQLite file, one gateway process. Commands write into the
+ * file while the gateway runs; it sees what they did within the bound that its cache keeps towards any source.
+ */
+export class StandaloneProfile implements Profile {
+  readonly name = 'standalone'
+  readonly carrier: CredentialCarrier
+  readonly authenticator: Authenticator
+  readonly guest = undefined
+  readonly answers = { refusal: () => undefined, clearSession: undefined }
+  readonly cookieNames = []
+  readonly protectedPrefixes = []
+  readonly ladder = [
+    { mode: 'basic', checkedBy: 'the SQLite database' },
+    { mode: 'token', checkedBy: 'the SQLite database' },
+  ]
+  readonly lookups: readonly Lookup<object>[]
+  readonly #options: StandaloneOptions
+  readonly #context: ProfileContext
+  readonly #db: Database
+
+  /** @throws PosternError `config_invalid` when the database cannot be used */
+  constructor(options: StandaloneOptions, context: ProfileContext) {
+    this.#options = options
+    this.#context = context
+    this.#db = openDatabase(options.database)
+    this.carrier = standaloneCarrier(options.tokenPrefix)
+    const sources = standaloneSources(this.#db)
+    const users = lookup(context, 'user', sources.users)
+    const names = lookup(context, 'name', sources.names)
+    const tokens = lookup(context, 'token', sources.tokens)
+    this.lookups = [users, names, tokens]
+    this.authenticator = authenticatorOf(
+      {
+        token: (digest) => tokens.find(digest),
+        userById: (id) => users.find(id),
+        userByName: (name) => names.find(name),
+      },
+      context,
+    )
+  }
+
+  rules(): RouteRule[] {
+    return []
+  }
+
+  /** The backend knows nobody, so nothing that is asked of it changes who somebody is. */
+  changesIdentity(): boolean {
+    return false
+  }
+
+  forget(): void {
+    for (const kept of this.lookups) kept.clear()
+  }
+
+  troubles(): Trouble[] {
+    const away = this.lookups.filter((kept) => kept.sourceAway).map((kept) => kept.name)
+    return away.length === 0
+      ? []
+      : [{ what: `the SQLite database does not answer for: ${away.join(', ')}`, shared: false }]
+  }
+
+  async start(): Promise<void> {
+    const { database } = this.#options
+    this.#context.warn(
+      `standalone: ${database} serves one gateway process on one machine; run no second one on it`,
+    )
+    const isEmpty = this.#db.rows('select 1 from users limit 1').length === 0
+    if (isEmpty) this.#context.warn('standalone: there are no users yet: postern user add NAME')
+  }
+
+  noteVersion(): void {
+    // Nothing depends on it.
+  }
+
+  async close(): Promise<void> {
+    this.#db.close()
+  }
+}
+
+interface Users extends TokenDirectory {
+  userByName(name: string): MaybePromise<NamedUser | undefined>
+}
+
+function authenticatorOf(users: Users, { clock, freshness }: ProfileContext): Authenticator {
+  const verify = createPasswordVerifier(BCRYPT_AT_ONCE, BCRYPT_WAITING)
+  const { maxEntries } = freshness
+  const none: Authenticator = { authenticate: () => rejected('wrong_type') }
+  return byKind({
+    basic: only('basic', createBasicAuthenticator({ users, verify, decoyHash: DECOY_HASH, maxEntries })),
+    token: only('token', createTokenAuthenticator(users, clock)),
+    jwt: none,
+    session: none,
+  })
+}
+
+function lookup<V extends object>(context: ProfileContext, name: string, source: Source<V>): Lookup<V> {
+  const { clock, freshness } = context
+  const maxNegative = Math.max(1_000, Math.ceil(freshness.maxEntries / 10))
+  return new Lookup({ name, source, clock, ...freshness, maxNegative })
+}
