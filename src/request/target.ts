@@ -130,6 +130,9 @@ function rewrite(path: string): string | { readonly ok: false; readonly fault: T
     const byte = Number.parseInt(hex, 16)
     // '%2F', '%5C' and '%00' are read as separator or end by some readers and as text by others.
     if (byte === 0x2f || byte === 0x5c || byte === 0) return refuse('encoded_separator')
+    // RomM fact: its router's patterns end in Python's '$', which also stands before a last line feed, so
+    // '/api/users/me%0A' is '/api/users/me' there and '/api/users/{id}' here. No name has control characters.
+    if (byte < 0x20 || byte === 0x7f) return refuse('forbidden_byte')
     const decoded = String.fromCharCode(byte)
     out += UNRESERVED.test(decoded) ? decoded : `%${hex.toUpperCase()}`
     i += 2
