@@ -2,7 +2,7 @@ import type { ClientInfo, RawHeaders } from './request.ts'
 
 /**
  * Header hygiene. What only we may say to the backend is deleted from what comes in, in every spelling that a
- * backend might read as the same name: WSGI and CGI fold case and turn `-` into `_`
+ * backend might read as the same name: WSGI and CGI fold case and turn `-`, some every sign, into `_`
  * (CVE-2025-64484, CVE-2026-54763), and a client can have a proxy delete a header by naming it in `Connection`
  * (GHSA-w9mr-28mw-j8hg, CVE-2024-45410, CVE-2026-33805). So ours are added after the deletion, and `Connection` goes no further.
  */
@@ -25,14 +25,25 @@ const HOP_BY_HOP = [
 // What backends believe about the client or the request; we write what is true of it ourselves.
 const SPOOFABLE = [
   'forwarded',
+  'x-forwarded',
+  'x-original-forwarded-for',
   'x-real-ip',
   'x-client-ip',
+  'x-originating-ip',
+  'x-remote-ip',
+  'x-remote-addr',
+  'cf-connecting-ip',
+  'cf-connecting-ipv6',
+  'fastly-client-ip',
+  'x-envoy-external-address',
+  'x-envoy-original-path',
   'x-cluster-client-ip',
   'true-client-ip',
   'x-original-url',
   'x-original-uri',
   'x-original-method',
   'x-original-host',
+  'x-host',
   'x-rewrite-url',
   'x-http-method',
   'x-http-method-override',
@@ -40,12 +51,14 @@ const SPOOFABLE = [
   'x-request-id',
   'remote-user',
   'x-remote-user',
+  // CGI makes it HTTP_PROXY (CVE-2016-5385).
+  'proxy',
 ]
 const SPOOFABLE_PREFIXES = ['x-forwarded-', 'x-postern-', 'postern-']
 
 /** A name as the laxest backend would read it. */
 export function foldName(name: string): string {
-  return name.toLowerCase().replaceAll('_', '-')
+  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
 }
 
 /** Every value of a header, in order. `name` in lower case. */
@@ -71,9 +84,15 @@ export function hostOf(headers: RawHeaders): string | undefined {
 /** Whether the body's framing is one that every reader understands alike (RFC 9112 §6.1). */
 export function plainFraming(headers: RawHeaders, httpVersion: string): boolean {
   const codings = valuesOf(headers, 'transfer-encoding')
-  if (codings.length === 0) return true
-  return codings.length === 1 && httpVersion === '1.1' && codings[0]?.toLowerCase() === 'chunked'
+  const lengths = valuesOf(headers, 'content-length')
+  if (codings.length === 0) return lengths.length <= 1 && lengths.every((length) => /^\d+$/.test(length))
+  const isChunked = codings.length === 1 && codings[0]?.toLowerCase() === 'chunked'
+  return isChunked && lengths.length === 0 && httpVersion === '1.1'
 }
+
+// What clients make up must not fill the memory.
+const MOST_KNOWN = 2_000
+const LONGEST_KNOWN = 64
 
 export interface Hygiene {
   /** The client's headers less hop-by-hop and spoofable ones, with ours about the client added. */
@@ -86,12 +105,18 @@ export function createHygiene(reserved: readonly string[]): Hygiene {
   // Header names repeat from request to request; folding each of them again would cost more than looking it up.
   const known = new Map<string, boolean>()
 
+  const isClean = (name: string): boolean => {
+    const folded = foldName(name)
+    // What frames the body comes in its own spelling alone.
+    if (folded === 'content-length') return name.toLowerCase() === folded
+    return !dropped.has(folded) && !SPOOFABLE_PREFIXES.some((prefix) => folded.startsWith(prefix))
+  }
+
   const passes = (name: string): boolean => {
     const found = known.get(name)
     if (found !== undefined) return found
-    const folded = foldName(name)
-    const pass = !dropped.has(folded) && !SPOOFABLE_PREFIXES.some((prefix) => folded.startsWith(prefix))
-    if (known.size < 2_000) known.set(name, pass)
+    const pass = isClean(name)
+    if (known.size < MOST_KNOWN && name.length <= LONGEST_KNOWN) known.set(name, pass)
     return pass
   }
 
