@@ -45,16 +45,11 @@ export class AddressSet {
       for (const [net, bits] of PRIVATE) this.#list.addSubnet(net, bits, isIP(net) === 6 ? 'ipv6' : 'ipv4')
       return
     }
-    const [address = '', prefix] = entry.split('/', 2)
+    const [, address = '', prefix] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(entry) ?? []
     const family = isIP(address)
-    const bits = prefix === undefined ? (family === 6 ? 128 : 32) : Number(prefix)
-    if (
-      family === 0 ||
-      !Number.isInteger(bits) ||
-      bits < 0 ||
-      bits > (family === 6 ? 128 : 32) ||
-      prefix === ''
-    ) {
+    const widest = family === 6 ? 128 : 32
+    const bits = prefix === undefined ? widest : Number(prefix)
+    if (family === 0 || bits > widest) {
       throw new RangeError(`'${entry}' is not an IP address, a CIDR block or 'private'`)
     }
     this.#list.addSubnet(address, bits, family === 6 ? 'ipv6' : 'ipv4')
