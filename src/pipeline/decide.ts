@@ -70,10 +70,14 @@ export function createDecide(options: DecideOptions): Decide {
 
 function judge(options: DecideOptions, request: GatewayRequest, match: RouteMatch): MaybePromise<Decision> {
   if (match.kind === 'none') return deny('no_route')
+  if (match.kind === 'rule' && match.rule.requirement.kind === 'nobody') {
+    return { ...deny('concealed'), rule: match.rule }
+  }
   if (isPreflight(request)) return permit(options, request, preflightRule(match), undefined, undefined)
   if (match.kind === 'method_not_allowed') return { ...deny('method_not_allowed'), allow: match.allow }
   const { rule } = match
-  if (rule.requirement.kind === 'nobody') return { ...deny('concealed'), rule }
+  // Whoever takes sockets in ignores `Upgrade` elsewhere; what comes here all the same would be a tunnel.
+  if (request.upgrade && !rule.socket) return { ...deny('no_route'), rule }
 
   const presented = options.identity.carrier.read(request.headers)
   if (presented === 'several') return { ...deny('several_credentials'), rule }
@@ -117,7 +121,7 @@ function enforce(
   const credential = found.kind === 'principal' ? found.credential : undefined
   const answer = authorize(rule, principal)
   if (answer.kind !== 'allowed') return refuse(rule, found, answer)
-  const fault = request.upgrade || rule.socket ? checkSocket(options.sockets, request, credential) : undefined
+  const fault = rule.socket ? checkSocket(options.sockets, request, credential) : undefined
   if (fault !== undefined) return { ...deny(fault), rule, ...(principal && { principal }) }
   return permit(options, request, rule, principal, credential)
 }
@@ -195,6 +199,7 @@ function addIdentity(
 function isPreflight(request: GatewayRequest): boolean {
   return (
     request.method === 'OPTIONS' &&
+    !request.upgrade &&
     valuesOf(request.headers, 'origin').length === 1 &&
     valuesOf(request.headers, 'access-control-request-method').length === 1
   )
