@@ -1,12 +1,14 @@
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 const VALUES = new Map(Array.from(ALPHABET, (char, index) => [char, index]))
+const BEYOND_ASCII = /[\u0080-\uffff]/
 
 /**
  * base64 as RomM decodes it (Python's `b64decode` without validation): characters outside the alphabet, URL-safe ones
- * included, are skipped; what follows complete padding is ignored.
+ * included, are skipped, but text beyond ASCII is refused; what follows complete padding is ignored.
  * @returns undefined where Python raises an error
  */
 export function decodeBase64(text: string): Buffer | undefined {
+  if (BEYOND_ASCII.test(text)) return undefined
   const bytes: number[] = []
   let pads = 0
   let position = 0

@@ -65,7 +65,7 @@ function authorizationOf(header: string): Credential | undefined {
   switch (scheme.toLowerCase()) {
     case 'basic':
       // RomM fact: Basic alone must be followed by a space; a tab crashes it.
-      return /^\S+ /.test(header) ? basicOf(rest) : malformed('Basic without a space')
+      return header.startsWith(`${scheme} `) ? basicOf(rest) : malformed('Basic without a space')
     case 'bearer':
       return bearerOf(rest)
     default:
