@@ -16,6 +16,7 @@ export interface Database {
   rows<Row extends object>(sql: string, ...values: readonly SQLInputValue[]): Row[]
   /** @returns how many rows it changed, and the id of the last that it added */
   run(sql: string, ...values: readonly SQLInputValue[]): { readonly changes: number; readonly lastId: number }
+  /** Harmless when it is closed already. */
   close(): void
 }
 
@@ -28,10 +29,7 @@ export function openDatabase(file: string): Database {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
     // SQLite would make it readable for all; its log takes over the mode of the file.
     closeSync(openSync(file, 'a', 0o600))
-    const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT, enableForeignKeyConstraints: true })
-    db.exec('pragma journal_mode = wal')
-    migrate(db)
-    return prepared(db)
+    return prepared(opened(file))
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new PosternError('config_invalid', `standalone.database: ${file} cannot be used: ${reason}`, {
@@ -40,20 +38,30 @@ export function openDatabase(file: string): Database {
   }
 }
 
-/** One writer at a time: the gateway and a command may come upon an old file together. */
-function migrate(db: DatabaseSync): void {
-  db.exec('begin immediate')
+function opened(file: string): DatabaseSync {
+  const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT, enableForeignKeyConstraints: true })
   try {
-    const version = Number(db.prepare('pragma user_version').get()?.['user_version'])
-    if (version > MIGRATIONS.length) throw new Error('a newer Postern has written it')
-    for (const migration of MIGRATIONS.slice(version)) db.exec(migration)
-    db.exec(`pragma user_version = ${MIGRATIONS.length}`)
-    db.exec('commit')
+    db.exec('pragma journal_mode = wal')
+    if (versionOf(db) !== MIGRATIONS.length) migrate(db)
+    return db
   } catch (error) {
-    db.exec('rollback')
     db.close()
     throw error
   }
+}
+
+/** One at a time: the gateway and a command may come upon an old file together. Closing undoes what was not committed. */
+function migrate(db: DatabaseSync): void {
+  db.exec('begin immediate')
+  const version = versionOf(db)
+  if (version > MIGRATIONS.length) throw new Error('a newer Postern has written it')
+  for (const migration of MIGRATIONS.slice(version)) db.exec(migration)
+  db.exec(`pragma user_version = ${MIGRATIONS.length}`)
+  db.exec('commit')
+}
+
+function versionOf(db: DatabaseSync): number {
+  return Number(db.prepare('pragma user_version').get()?.['user_version'])
 }
 
 /** Prepares each statement once: their texts are a closed list, values are always bound. */
@@ -72,6 +80,8 @@ function prepared(db: DatabaseSync): Database {
       const { changes, lastInsertRowid } = prepare(sql).run(...values)
       return { changes: Number(changes), lastId: Number(lastInsertRowid) }
     },
-    close: () => db.close(),
+    close: () => {
+      if (db.isOpen) db.close()
+    },
   }
 }

@@ -5,9 +5,10 @@ import { createTokenAuthenticator } from '../../authenticators/token.ts'
 import type { TokenDirectory } from '../../authenticators/token.ts'
 import { Lookup } from '../../directory/lookup.ts'
 import type { NamedUser, Source } from '../../directory/records.ts'
+import type { Batched } from '../../directory/revalidation.ts'
+import type { CredentialCarrier } from '../../pipeline/decision.ts'
 import { rejected } from '../../pipeline/outcome.ts'
 import type { Authenticator, MaybePromise } from '../../pipeline/outcome.ts'
-import type { CredentialCarrier } from '../../pipeline/decision.ts'
 import type { RouteRule } from '../../pipeline/rule.ts'
 import type { Profile, ProfileContext, Trouble } from '../profile.ts'
 import { standaloneCarrier } from './credentials.ts'
@@ -44,7 +45,7 @@ export class StandaloneProfile implements Profile {
     { mode: 'basic', checkedBy: 'the SQLite database' },
     { mode: 'token', checkedBy: 'the SQLite database' },
   ]
-  readonly lookups: readonly Lookup<object>[]
+  readonly lookups: readonly (Batched & { clear(): void })[]
   readonly #options: StandaloneOptions
   readonly #context: ProfileContext
   readonly #db: Database

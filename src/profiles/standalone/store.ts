@@ -183,7 +183,10 @@ function writtenScopes(scopes: readonly string[]): string {
 
 async function hashed(text: string): Promise<string> {
   const password = normalPassword(text)
-  check([...password].length >= SHORTEST_PASSWORD, `A password has at least ${SHORTEST_PASSWORD} characters.`)
+  check(
+    Array.from(password).length >= SHORTEST_PASSWORD,
+    `A password has at least ${SHORTEST_PASSWORD} characters.`,
+  )
   check(
     isWhole(password),
     `A password has at most ${LONGEST_PASSWORD} bytes in UTF-8: bcrypt reads no further.`,
