@@ -37,6 +37,8 @@ export interface HandlerOptions {
   readonly metrics: Metrics
   readonly clock: Clock
   readonly newId: () => string
+  /** Told the status of each answer that came from upstream. */
+  readonly onAnswer: (status: number) => void
 }
 
 /** From a parsed request to its answer: everything behind the listener, swapped whole when the configuration changes. */
@@ -66,7 +68,10 @@ export class EdgeHandler {
     const parsed = parseTarget(req.url ?? '', 'GET', hostOf(req.rawHeaders) ?? '')
     if (!parsed.ok) return false
     const match = this.#options.router.match('GET', parsed.target.path)
-    return !(match instanceof Promise) && match.kind === 'rule' && match.rule.socket
+    if (!(match instanceof Promise)) return match.kind === 'rule' && match.rule.socket
+    // A path that is not known yet has no sockets; the request that follows waits for the same reading.
+    match.catch(() => undefined)
+    return false
   }
 
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -128,7 +133,8 @@ export class EdgeHandler {
     report: ForwardReport,
     startedAt: number,
   ): void {
-    const { log, style, cors } = this.#options
+    const { log, style, cors, onAnswer } = this.#options
+    if (report.kind === 'answered') onAnswer(report.status)
     if (report.kind === 'failed' && !res.headersSent) {
       const denial = deny(report.reason)
       sendAnswer(renderDenial(denial, request.id, style, cors.headersFor(request.headers)), req, res)

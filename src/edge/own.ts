@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import fastify from 'fastify'
 import type { JwksAnswer } from '../assertion/jwks.ts'
 import { asPosternError } from '../errors.ts'
@@ -29,11 +29,11 @@ export interface OwnOptions {
 
 /** The few paths of the edge that are ours: the public keys, and what the presented credential is. */
 export async function createOwnEndpoints(options: OwnOptions): Promise<OwnEndpoint> {
-  let serve: (req: IncomingMessage, res: ServerResponse) => void = () => undefined
+  const handler = Promise.withResolvers<RequestListener>()
   const app = fastify({
     // Requests come through the edge's own listener; this server is never opened.
-    serverFactory: (handler) => {
-      serve = handler
+    serverFactory: (listener) => {
+      handler.resolve(listener)
       return createServer()
     },
   })
@@ -47,6 +47,7 @@ export async function createOwnEndpoints(options: OwnOptions): Promise<OwnEndpoi
       .send(body)
   })
   await app.ready()
+  const serve = await handler.promise
 
   return (request, req, res) => {
     const { path } = request.target

@@ -121,18 +121,14 @@ function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host
 }
 
+const LISTEN_FAULTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there already',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+  EACCES: 'no permission (ports below 1024 need it)',
+  ENOTFOUND: 'the host name is not known',
+  EAI_AGAIN: 'the host name is not known',
+}
+
 function reasonFor(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return 'another program listens there already'
-    case 'EADDRNOTAVAIL':
-      return 'this machine does not have the address'
-    case 'EACCES':
-      return 'no permission (ports below 1024 need it)'
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'the host name is not known'
-    default:
-      return error.message
-  }
+  return LISTEN_FAULTS[error.code ?? ''] ?? error.message
 }

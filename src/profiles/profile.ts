@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { Batched } from '../directory/revalidation.ts'
 import type { Clock } from '../identity/clock.ts'
+import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { CredentialCarrier } from '../pipeline/decision.ts'
 import type { Authenticator } from '../pipeline/outcome.ts'
@@ -79,6 +80,8 @@ export interface Profile {
   readonly ladder: readonly LadderStep[]
   /** What the batches keep fresh, and what is counted. */
   readonly lookups: readonly Batched[]
+  /** A credential of the backend's own for a principal who came with a password; undefined where there is none to make. */
+  readonly translate?: ((principal: Principal) => Credential | undefined) | undefined
   /** Rows that come before the document's. */
   rules(): readonly RouteRule[]
   /** Whether a permitted request may change who somebody is or what they may do. */

@@ -20,7 +20,7 @@ interface Import {
 const ORDER: readonly (readonly string[])[] = [
   ['main.ts'],
   ['cli'],
-  ['gateway.ts'],
+  ['gateway'],
   ['config'],
   ['edge', 'admin'],
   ['upstream'],
@@ -47,8 +47,8 @@ interface Place {
 /** The one home of each third-party library, and of each built-in that works as one. */
 const HOMES = {
   fastify: { at: ['edge', 'admin'] },
-  undici: { at: ['upstream', 'gateway.ts'] },
-  ioredis: { at: ['directory', 'gateway.ts'], types: ['profiles'] },
+  undici: { at: ['upstream', 'gateway'] },
+  ioredis: { at: ['directory', 'gateway'], types: ['profiles'] },
   kysely: { at: ['profiles'] },
   mysql2: { at: ['profiles'] },
   pg: { at: ['profiles'] },

@@ -6,6 +6,7 @@ import { connectRedis, settled } from '../../directory/redis.ts'
 import type { RedisAddress } from '../../directory/redis.ts'
 import type { Batched } from '../../directory/revalidation.ts'
 import { asPosternError, PosternError } from '../../errors.ts'
+import type { Credential } from '../../identity/credential.ts'
 import type { Principal } from '../../identity/principal.ts'
 import type { Authenticator } from '../../pipeline/outcome.ts'
 import type { Permit } from '../../pipeline/permit.ts'
@@ -24,6 +25,7 @@ import { changesIdentity, PROTECTED_PREFIXES, rommRules } from './routes.ts'
 import { READ_SCOPES } from './scopes.ts'
 import { rommSessions } from './sessions.ts'
 import { RommSources } from './sources.ts'
+import { createTranslation } from './translate.ts'
 
 export interface RommOptions {
   /** RomM's ROMM_AUTH_SECRET_KEY. */
@@ -67,6 +69,7 @@ export class RommProfile implements Profile {
     refusal: (reason: Reason) => this.#refusal(reason),
     clearSession: CLEAR_SESSION,
   }
+  readonly translate: ((principal: Principal) => Credential | undefined) | undefined
   readonly #options: RommOptions
   readonly #context: ProfileContext
   readonly #instance: Instance
@@ -84,6 +87,8 @@ export class RommProfile implements Profile {
     this.#options = options
     this.#context = context
     this.guest = options.kiosk ? GUEST : undefined
+    this.translate =
+      options.secret === undefined ? undefined : createTranslation(options.secret, context.clock)
     this.#instance = new Instance({
       ...options,
       ask: context.ask,

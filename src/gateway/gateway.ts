@@ -1,0 +1,73 @@
+import { createProbes } from '../admin/probes.ts'
+import type { Health } from '../admin/probes.ts'
+import type { Config } from '../config/schema.ts'
+import { EdgeServer, listen } from '../edge/server.ts'
+import type { Clock } from '../identity/clock.ts'
+import type { Logger } from '../observe/log.ts'
+import { createMetrics } from '../observe/metrics.ts'
+import { Runtime } from './runtime.ts'
+
+export interface GatewayContext {
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** A gateway that listens. */
+export interface Gateway {
+  /** `host:port`, with the port that was given for 0; or `unix:/path`. */
+  readonly edge: string
+  readonly probes: string | undefined
+  readonly runtime: Runtime
+  health(): Health
+  /**
+   * Puts another configuration in place of the one at work, whole; what is under way ends with the old one.
+   * @throws PosternError when it cannot be started: the old one stays
+   */
+  reload(config: Config): Promise<void>
+  /** Stops listening, lets what is under way end within the configured grace, and closes everything. */
+  close(): Promise<void>
+}
+
+/** @throws PosternError `config_invalid`, `keys_unusable`, `listen_failed` */
+export async function startGateway(config: Config, context: GatewayContext): Promise<Gateway> {
+  const metrics = createMetrics(() => runtime.gauges())
+  let runtime = await Runtime.start(config, { ...context, metrics })
+  let draining = false
+
+  const health = (): Health =>
+    draining ? { status: 'not_ready', troubles: ['shutting down'] } : runtime.health()
+  const edge = new EdgeServer(config.limits, () => runtime.handler)
+  const probes = createProbes(health, metrics)
+
+  const close = async (): Promise<void> => {
+    draining = true
+    const grace = runtime.config.shutdown.grace
+    // Sockets have no end of their own to wait for.
+    runtime.upstream.sockets.closeWhere(() => true)
+    await edge.close(grace)
+    await Promise.all([runtime.close(0), probes.close()])
+  }
+
+  try {
+    await probes.ready()
+    const probesAt =
+      config.listen.probes === 'off' ? undefined : await listen(probes.server, config.listen.probes)
+    return {
+      edge: await edge.listen(config.listen.edge),
+      probes: probesAt,
+      get runtime() {
+        return runtime
+      },
+      health,
+      async reload(next) {
+        const before = runtime
+        runtime = await Runtime.start(next, { ...context, metrics })
+        void before.close(before.config.shutdown.grace)
+      },
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}

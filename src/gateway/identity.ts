@@ -1,0 +1,70 @@
+import { randomUUID } from 'node:crypto'
+import { createAsserter } from '../assertion/asserter.ts'
+import { createJwks } from '../assertion/jwks.ts'
+import type { JwksAnswer } from '../assertion/jwks.ts'
+import { keepReloading, openKeyRing } from '../assertion/keys.ts'
+import { plainHeaders } from '../assertion/plain.ts'
+import type { Config } from '../config/schema.ts'
+import type { Clock } from '../identity/clock.ts'
+import type { Logger } from '../observe/log.ts'
+import type { CredentialPolicy, DecideOptions } from '../pipeline/decide.ts'
+import type { Profile } from '../profiles/profile.ts'
+import { createHygiene } from '../request/headers.ts'
+
+/** What tells the upstream who is asking. */
+export interface Outgoing {
+  readonly decide: DecideOptions['outgoing']
+  readonly jwks: (() => JwksAnswer) | undefined
+  readonly stop: () => void
+}
+
+/** Milliseconds between two looks at the key folder, at most. */
+const RELOAD_KEYS = 60_000
+
+/** @throws PosternError `keys_unusable` */
+export async function createOutgoing(
+  config: Config,
+  profile: Profile,
+  clock: Clock,
+  logger: Logger,
+): Promise<Outgoing> {
+  const hygiene = createHygiene([config.assertion.header])
+  const policy = credentialPolicy(config.upstream.credentials, profile)
+  const plain = config.assertion.plainHeaders ? plainHeaders : undefined
+  if (!config.assertion.enabled) {
+    return { decide: { hygiene, policy, plain, asserter: undefined }, jwks: undefined, stop: () => undefined }
+  }
+  const { folder, publishFor } = config.keys
+  const ring = await openKeyRing({
+    folder,
+    publishFor,
+    algorithm: config.assertion.algorithm,
+    lifetime: config.assertion.lifetime,
+    clock,
+    // Replicas that start at the same moment would each make a key of their own.
+    generateWhenEmpty: config.replicas === 1 && config.redis === undefined,
+  })
+  const stop = keepReloading({
+    ring,
+    every: Math.min(publishFor / 2, RELOAD_KEYS),
+    clock,
+    report: (failure) =>
+      logger.warn({ folder, cause: failure.message }, 'the signing keys cannot be read again'),
+  })
+  const asserter = createAsserter({ ...config.assertion, ring, clock, randomId: randomUUID })
+  return { decide: { hygiene, policy, plain, asserter }, jwks: createJwks(ring, publishFor), stop }
+}
+
+function credentialPolicy(policy: Config['upstream']['credentials'], profile: Profile): CredentialPolicy {
+  switch (policy) {
+    case 'pass':
+      return { outgoing: (credential) => credential }
+    case 'strip':
+      return { outgoing: () => undefined }
+    case 'translate':
+      return {
+        outgoing: (credential, principal) =>
+          credential.kind === 'basic' ? (profile.translate?.(principal) ?? credential) : credential,
+      }
+  }
+}

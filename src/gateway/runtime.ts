@@ -1,0 +1,274 @@
+import { randomUUID } from 'node:crypto'
+import type { Health } from '../admin/probes.ts'
+import { withImplied } from '../authenticators/implied.ts'
+import { redisAddress } from '../config/addresses.ts'
+import { PosternError } from '../errors.ts'
+import type { Config } from '../config/schema.ts'
+import { connectRedis, settled } from '../directory/redis.ts'
+import { startRevalidation } from '../directory/revalidation.ts'
+import { corsOfUpstream, noCors, ownCors } from '../edge/cors.ts'
+import type { Cors } from '../edge/cors.ts'
+import { EdgeHandler } from '../edge/handler.ts'
+import { createOwnEndpoints } from '../edge/own.ts'
+import type { Clock } from '../identity/clock.ts'
+import { DecisionLog } from '../observe/log.ts'
+import type { Logger } from '../observe/log.ts'
+import type { Gauges, Metrics } from '../observe/metrics.ts'
+import { createDecide, createIdentify } from '../pipeline/decide.ts'
+import type { DecideOptions } from '../pipeline/decide.ts'
+import type { Decide } from '../pipeline/decision.ts'
+import type { Profile, ProfileContext, SharedStore } from '../profiles/profile.ts'
+import { createLiveRouter } from '../routes/live.ts'
+import type { LiveRouter } from '../routes/live.ts'
+import { readRules } from '../routes/rules.ts'
+import type { RouteLayer } from '../routes/table.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import { createClients } from './clients.ts'
+import { documentOptions } from './document.ts'
+import { createOutgoing } from './identity.ts'
+import { createProfile } from './profile.ts'
+import { watchUpstream } from './upstream.ts'
+import type { WatchedUpstream } from './upstream.ts'
+
+/** What outlives a configuration. */
+export interface RuntimeContext {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+}
+
+/** Milliseconds that a batch may take; with `cache.revalidate` it makes the published bound. */
+const BATCH_DEADLINE = 1_000
+
+/**
+ * Everything that one configuration makes behind the listeners: built and started whole, and closed whole when another
+ * one takes its place.
+ */
+export class Runtime {
+  readonly config: Config
+  readonly router: LiveRouter
+  readonly profile: Profile
+  readonly upstream: Upstream
+  readonly #watched: WatchedUpstream
+  readonly #context: RuntimeContext
+  readonly #cors: Cors
+  readonly #shared: SharedRedis | undefined
+  readonly #stops: (() => void)[] = []
+  #decide: Decide | undefined
+  #handler: EdgeHandler | undefined
+
+  private constructor(config: Config, context: RuntimeContext) {
+    this.config = config
+    this.#context = context
+    this.#cors = corsOf(config, context.clock)
+    this.#shared = config.redis && new SharedRedis(config, context.logger)
+    this.#watched = watchUpstream({
+      ...context,
+      config,
+      cors: this.#cors,
+      profile: () => this.profile,
+      onAway: () => this.router.noteUpstreamRestart(),
+    })
+    this.upstream = this.#watched.upstream
+    this.profile = createProfile(config, this.#profileContext())
+    this.router = this.#createRouter()
+  }
+
+  /**
+   * A backend or a source that is away does not stop the start: what can be answered is.
+   * @throws PosternError `config_invalid`, `keys_unusable`
+   */
+  static async start(config: Config, context: RuntimeContext): Promise<Runtime> {
+    const runtime = new Runtime(config, context)
+    try {
+      await runtime.#start()
+      return runtime
+    } catch (error) {
+      await runtime.close(0)
+      throw error
+    }
+  }
+
+  get decide(): Decide {
+    return started(this.#decide)
+  }
+
+  get handler(): EdgeHandler {
+    return started(this.#handler)
+  }
+
+  health(): Health {
+    const { state } = this.router
+    const own = this.profile.troubles()
+    const troubles = [
+      ...own.map(({ what }) => what),
+      ...(state.lastError === undefined ? [] : [`openapi: ${state.lastError}`]),
+      ...[this.#watched.trouble(), this.#shared?.trouble].filter((trouble) => trouble !== undefined),
+    ]
+    if (own.some(({ shared }) => !shared)) return { status: 'not_ready', troubles }
+    return { status: troubles.length === 0 ? 'ok' : 'degraded', troubles }
+  }
+
+  gauges(): Gauges {
+    const { readAt, rows } = this.router.state
+    const { clock } = this.#context
+    return {
+      lookups: this.profile.lookups,
+      inFlight: this.upstream.inFlight,
+      sockets: this.upstream.sockets.count,
+      routes: rows,
+      tableAge: readAt === undefined ? undefined : clock.now() - readAt,
+      monotonic: clock.monotonic(),
+    }
+  }
+
+  /** @param graceMs for what is under way */
+  async close(graceMs: number): Promise<void> {
+    await this.upstream.close(graceMs)
+    for (const stop of this.#stops) stop()
+    await Promise.all([this.router.close(), this.profile.close()])
+    this.#shared?.close()
+  }
+
+  async #start(): Promise<void> {
+    const { clock, logger } = this.#context
+    const [outgoing, { clients, stop }] = await Promise.all([
+      createOutgoing(this.config, this.profile, clock, logger),
+      createClients(this.config, clock, logger),
+      this.#shared?.settled(),
+      this.profile.start(() => this.router.rebuild()),
+    ])
+    this.#stops.push(outgoing.stop, stop)
+    await this.router.start()
+    this.#stops.push(this.#startBatches())
+    const identity = this.#identity()
+    this.#decide = createDecide({
+      router: this.router,
+      identity,
+      outgoing: outgoing.decide,
+      sockets: { origins: socketOrigins(this.config) },
+    })
+    const style = this.profile.answers
+    const identify = createIdentify(identity)
+    const own = await createOwnEndpoints({ identify, jwks: outgoing.jwks, style, cors: this.#cors })
+    this.#handler = new EdgeHandler({
+      ...this.#context,
+      decide: this.#decide,
+      router: this.router,
+      upstream: this.upstream,
+      clients,
+      style,
+      cors: this.#cors,
+      own,
+      log: new DecisionLog(logger, this.config.log.decisions),
+      newId: randomUUID,
+      onAnswer: this.#watched.noteAnswer,
+    })
+  }
+
+  #identity(): DecideOptions['identity'] {
+    const { carrier, authenticator, guest } = this.profile
+    const { scopes, conflict } = this.config
+    return { carrier, guest, conflict, authenticator: withImplied(authenticator, scopes.implies) }
+  }
+
+  #profileContext(): ProfileContext {
+    const { clock, logger } = this.#context
+    const { revalidate, staleIfError, entries } = this.config.cache
+    return {
+      ask: this.#watched.ask,
+      clock,
+      freshness: {
+        freshFor: revalidate + BATCH_DEADLINE,
+        staleIfError,
+        deadline: BATCH_DEADLINE,
+        maxEntries: entries,
+      },
+      shared: this.#shared?.store,
+      warn: (message) => logger.warn(message),
+    }
+  }
+
+  #createRouter(): LiveRouter {
+    const operator = operatorLayer(this.config)
+    return createLiveRouter({
+      layers: () => [operator, { rules: this.profile.rules() }],
+      protectedPrefixes: this.profile.protectedPrefixes,
+      document: documentOptions(this.config, this.upstream),
+      clock: this.#context.clock,
+      onSwap: (_table, version) => this.profile.noteVersion(version),
+    })
+  }
+
+  #startBatches(): () => void {
+    const { clock, logger } = this.#context
+    return startRevalidation(this.profile.lookups, {
+      clock,
+      interval: this.config.cache.revalidate,
+      random: Math.random,
+      onFailure: (name, error) => logger.debug({ name, cause: String(error) }, 'a batch came to nothing'),
+    })
+  }
+}
+
+/** The Redis that replicas share, and whether it is there. */
+class SharedRedis {
+  readonly #redis: ReturnType<typeof connectRedis>
+  readonly store: SharedStore | undefined
+  #away = false
+
+  constructor(config: Config, logger: Logger) {
+    const address = redisAddress(started(config.redis))
+    this.#redis = connectRedis(address, 'postern', (state, error) => {
+      if (state === 'away' && !this.#away)
+        logger.warn({ cause: error?.message }, 'redis: the shared Redis is away')
+      this.#away = state === 'away'
+    })
+    const { secret } = config.cache
+    this.store =
+      secret === undefined ? undefined : { redis: this.#redis, secret: Buffer.from(secret, 'utf8') }
+  }
+
+  get trouble(): string | undefined {
+    return this.#away ? 'redis: the shared Redis is away' : undefined
+  }
+
+  settled(): Promise<void> {
+    return settled(this.#redis)
+  }
+
+  close(): void {
+    this.#redis.disconnect()
+  }
+}
+
+function operatorLayer(config: Config): RouteLayer {
+  const reading = readRules(config.rules)
+  if (reading.ok) return reading.layer
+  throw new PosternError(
+    'config_invalid',
+    reading.problems.map(({ path, message }) => `${path}: ${message}`).join('\n'),
+  )
+}
+
+function corsOf(config: Config, clock: Clock): Cors {
+  switch (config.cors.mode) {
+    case 'upstream':
+      return corsOfUpstream(() => clock.monotonic())
+    case 'own':
+      return ownCors(config.cors)
+    case 'off':
+      return noCors
+  }
+}
+
+function socketOrigins({ sockets, publicUrl }: Config): ReadonlySet<string> {
+  return new Set(
+    [...sockets.origins, ...(publicUrl === undefined ? [] : [publicUrl])].map((o) => o.toLowerCase()),
+  )
+}
+
+function started<T>(part: T | undefined): T {
+  if (part === undefined) throw new PosternError('internal', 'used before it was started')
+  return part
+}

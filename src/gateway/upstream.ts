@@ -1,0 +1,101 @@
+import type { Config } from '../config/schema.ts'
+import type { Cors } from '../edge/cors.ts'
+import type { Logger } from '../observe/log.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import type { Permit } from '../pipeline/permit.ts'
+import type { AskUpstream, Profile } from '../profiles/profile.ts'
+import type { RawHeaders } from '../request/request.ts'
+import type { ResponseObserver } from '../upstream/observer.ts'
+import { createUpstream } from '../upstream/upstream.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+
+/** Of an answer to one of our own questions. */
+const LARGEST_ANSWER = 1024 * 1024
+
+/** What the upstream is told about, and asks, once everything stands. */
+export interface UpstreamParts {
+  readonly config: Config
+  readonly cors: Cors
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly profile: () => Profile
+  /** It was away: what it comes back with may be another release. */
+  readonly onAway: () => void
+}
+
+/** The upstream, and what is wrong with it just now. */
+export interface WatchedUpstream {
+  readonly upstream: Upstream
+  readonly ask: AskUpstream
+  readonly trouble: () => string | undefined
+  /** Told the status of everything that was forwarded. */
+  readonly noteAnswer: (status: number) => void
+}
+
+export function watchUpstream(parts: UpstreamParts): WatchedUpstream {
+  const { config, logger, metrics } = parts
+  let trouble: string | undefined
+  const upstream = createUpstream({
+    ...config.upstream,
+    maxHeaderSize: config.upstream.headerBytes,
+    observe: identityChanges(parts.profile),
+    responseHeaders: (permit, headers) => responseHeaders(parts, permit, headers),
+    onFailure(reason, cause) {
+      metrics.upstreamFailed(reason)
+      parts.onAway()
+      if (trouble === undefined)
+        logger.warn({ upstream: config.upstream.url, reason, cause: String(cause) }, 'the backend failed')
+      trouble = `${config.upstream.url}: ${reason === 'upstream_timeout' ? 'no answer in time' : 'cannot be reached'}`
+    },
+  })
+  return {
+    upstream,
+    trouble: () => trouble,
+    noteAnswer(status) {
+      trouble = undefined
+      // A web server before the backend says so when the backend itself is away.
+      if (status === 502 || status === 503 || status === 504) parts.onAway()
+    },
+    async ask(path, headers) {
+      const question = { method: 'GET', path, headers, timeout: config.ask.timeout, maxBytes: LARGEST_ANSWER }
+      const answer = await upstream.request(question)
+      trouble = undefined
+      return {
+        status: answer.status,
+        setCookies: answer.headers['set-cookie'] ?? [],
+        body: answer.body.toString('utf8'),
+      }
+    },
+  }
+}
+
+/** A change counts unless the backend says that it refused: also when its answer is lost, or says that it failed. */
+function identityChanges(profile: () => Profile): ResponseObserver {
+  return {
+    before: (permit) => (profile().changesIdentity(permit) ? 'identity_change' : undefined),
+    respond(permit, status) {
+      if (status === 'lost' || status < 400 || status >= 500) profile().forget(permit)
+    },
+  }
+}
+
+function responseHeaders(
+  { config, cors, profile }: UpstreamParts,
+  permit: Permit,
+  headers: string[],
+): string[] {
+  const kept =
+    config.upstream.credentials === 'strip' ? withoutCookies(headers, profile().cookieNames) : headers
+  return [...cors.filter(permit.headers, kept), 'X-Request-Id', permit.requestId]
+}
+
+/** Another backend must not set the cookies that authenticate here (CVE-2026-34454). */
+function withoutCookies(headers: RawHeaders, names: readonly string[]): string[] {
+  const kept: string[] = []
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const [name = '', value = ''] = [headers[i], headers[i + 1]]
+    const cookie = value.slice(0, value.indexOf('=')).trim()
+    if (name.toLowerCase() !== 'set-cookie' || !names.includes(cookie)) kept.push(name, value)
+  }
+  return kept
+}
