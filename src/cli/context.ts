@@ -1,0 +1,11 @@
+/** What a command may use of the world around it. */
+export interface CliContext {
+  /** One line on the standard output: what was asked for, and nothing else. */
+  readonly out: (line: string) => void
+  /** One line for the person who typed the command. */
+  readonly err: (line: string) => void
+  /** One line that nobody sees: from the terminal without echo, or the first of the standard input. */
+  readonly readSecret: (prompt: string) => Promise<string>
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+}
