@@ -6,7 +6,7 @@ import type { BasicCredential } from '../identity/credential.ts'
 import { chain } from '../pipeline/maybe.ts'
 import { authenticated, rejected } from '../pipeline/outcome.ts'
 import type { Authenticator, MaybePromise, Outcome } from '../pipeline/outcome.ts'
-import { PrincipalMemo } from './memo.ts'
+import { PrincipalMemo, userPrincipal } from './memo.ts'
 
 export interface BasicOptions {
   readonly users: { userByName(name: string): MaybePromise<NamedUser | undefined> }
@@ -52,14 +52,7 @@ export function createBasicAuthenticator(options: BasicOptions): Authenticator<B
   const conclude = (verdict: Verdict, user: UserRecord): Outcome => {
     if (!verdict.good) return rejected('wrong_password')
     if (!user.enabled) return rejected('disabled_user')
-    const principal = principals.get(verdict, user, () => ({
-      mode: 'basic',
-      owner: { subject: user.id, username: user.username, role: user.role },
-      grant: { kind: 'known', scopes: user.scopes },
-      expiresAt: undefined,
-      tokenId: undefined,
-      deviceId: undefined,
-    }))
+    const principal = principals.get(verdict, user, () => userPrincipal('basic', user))
     return authenticated(principal)
   }
 

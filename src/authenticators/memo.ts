@@ -1,4 +1,5 @@
 import type { UserRecord } from '../directory/records.ts'
+import type { Mode } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
 
 interface Made {
@@ -19,5 +20,17 @@ export class PrincipalMemo<K extends WeakKey> {
     const principal = Object.freeze(make())
     this.#made.set(carrier, { user, principal })
     return principal
+  }
+}
+
+/** Who somebody is whose credential carries no scopes of its own: what the user may do, it may. */
+export function userPrincipal(mode: Mode, user: UserRecord, deviceId?: string): Principal {
+  return {
+    mode,
+    owner: { subject: user.id, username: user.username, role: user.role },
+    grant: { kind: 'known', scopes: user.scopes },
+    expiresAt: undefined,
+    tokenId: undefined,
+    deviceId,
   }
 }

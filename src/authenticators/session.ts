@@ -3,7 +3,7 @@ import type { SessionCredential } from '../identity/credential.ts'
 import { chain } from '../pipeline/maybe.ts'
 import { authenticated, rejected } from '../pipeline/outcome.ts'
 import type { Authenticator, MaybePromise, Outcome } from '../pipeline/outcome.ts'
-import { PrincipalMemo } from './memo.ts'
+import { PrincipalMemo, userPrincipal } from './memo.ts'
 
 export interface SessionDirectory {
   session(id: string): MaybePromise<SessionRecord | undefined>
@@ -19,14 +19,7 @@ export function createSessionAuthenticator(directory: SessionDirectory): Authent
     if (named.kind === 'ambiguous') return rejected('ambiguous_user')
     const { user } = named
     if (!user.enabled) return rejected('disabled_user')
-    const principal = principals.get(session, user, () => ({
-      mode: 'session',
-      owner: { subject: user.id, username: user.username, role: user.role },
-      grant: { kind: 'known', scopes: user.scopes },
-      expiresAt: undefined,
-      tokenId: undefined,
-      deviceId: session.deviceId,
-    }))
+    const principal = principals.get(session, user, () => userPrincipal('session', user, session.deviceId))
     return authenticated(principal)
   }
 

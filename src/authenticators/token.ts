@@ -2,6 +2,7 @@ import { sha256 } from '../directory/digest.ts'
 import type { TokenRecord, UserRecord } from '../directory/records.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { TokenCredential } from '../identity/credential.ts'
+import type { Principal } from '../identity/principal.ts'
 import { chain } from '../pipeline/maybe.ts'
 import { authenticated, rejected } from '../pipeline/outcome.ts'
 import type { Authenticator, MaybePromise, Outcome } from '../pipeline/outcome.ts'
@@ -28,15 +29,7 @@ export function createTokenAuthenticator(
     if (user === undefined) return rejected('unknown_user')
     if (!user.enabled) return rejected('disabled_user')
     if (token.expiresAt !== undefined && token.expiresAt <= clock.now()) return rejected('expired')
-    const principal = principals.get(token, user, () => ({
-      mode: 'token',
-      owner: { subject: user.id, username: user.username, role: user.role },
-      grant: { kind: 'known', scopes: user.scopes.intersect(token.scopes) },
-      expiresAt: token.expiresAt,
-      tokenId: token.id,
-      deviceId: token.deviceId,
-    }))
-    return authenticated(principal)
+    return authenticated(principals.get(token, user, () => tokenPrincipal(token, user)))
   }
 
   const belongsTo = (user: UserRecord | undefined, name: string | undefined): MaybePromise<boolean> => {
@@ -54,5 +47,17 @@ export function createTokenAuthenticator(
           ),
         )
       }),
+  }
+}
+
+/** Who somebody with this token is. */
+export function tokenPrincipal(token: TokenRecord, user: UserRecord): Principal {
+  return {
+    mode: 'token',
+    owner: { subject: user.id, username: user.username, role: user.role },
+    grant: { kind: 'known', scopes: user.scopes.intersect(token.scopes) },
+    expiresAt: token.expiresAt,
+    tokenId: token.id,
+    deviceId: token.deviceId,
   }
 }

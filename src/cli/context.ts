@@ -4,8 +4,15 @@ export interface CliContext {
   readonly out: (line: string) => void
   /** One line for the person who typed the command. */
   readonly err: (line: string) => void
+  readonly env: Readonly<Record<string, string | undefined>>
   /** One line that nobody sees: from the terminal without echo, or the first of the standard input. */
   readonly readSecret: (prompt: string) => Promise<string>
   /** Milliseconds since the epoch. */
   readonly now: () => number
+  readonly signals: {
+    /** Resolves when the process is asked to stop. */
+    readonly stopped: Promise<void>
+    /** `reload` is called whenever the process is asked to read its configuration again. */
+    readonly onReload: (reload: () => Promise<void>) => void
+  }
 }

@@ -11,12 +11,15 @@ import type { Cors } from '../edge/cors.ts'
 import { EdgeHandler } from '../edge/handler.ts'
 import { createOwnEndpoints } from '../edge/own.ts'
 import type { Clock } from '../identity/clock.ts'
+import type { Credential } from '../identity/credential.ts'
+import type { Principal } from '../identity/principal.ts'
 import { DecisionLog } from '../observe/log.ts'
 import type { Logger } from '../observe/log.ts'
 import type { Gauges, Metrics } from '../observe/metrics.ts'
 import { createDecide, createIdentify } from '../pipeline/decide.ts'
 import type { DecideOptions } from '../pipeline/decide.ts'
 import type { Decide } from '../pipeline/decision.ts'
+import { abstained, authenticated } from '../pipeline/outcome.ts'
 import type { Profile, ProfileContext, SharedStore } from '../profiles/profile.ts'
 import { createLiveRouter } from '../routes/live.ts'
 import type { LiveRouter } from '../routes/live.ts'
@@ -54,7 +57,7 @@ export class Runtime {
   readonly #cors: Cors
   readonly #shared: SharedRedis | undefined
   readonly #stops: (() => void)[] = []
-  #decide: Decide | undefined
+  #parts: DecideOptions | undefined
   #handler: EdgeHandler | undefined
 
   private constructor(config: Config, context: RuntimeContext) {
@@ -89,8 +92,20 @@ export class Runtime {
     }
   }
 
-  get decide(): Decide {
-    return started(this.#decide)
+  /** The same door, for somebody who is given instead of found out: for explaining, since nobody forwards what it permits. */
+  decideAs(principal: Principal | undefined): Decide {
+    const explicit = principal && EXPLAINED
+    return createDecide({
+      ...started(this.#parts),
+      identity: {
+        carrier: { read: () => ({ ambient: undefined, explicit }), rewrite: (headers) => [...headers] },
+        authenticator: {
+          authenticate: () => (principal === undefined ? abstained : authenticated(principal)),
+        },
+        guest: undefined,
+        conflict: 'resolve',
+      },
+    })
   }
 
   get handler(): EdgeHandler {
@@ -142,18 +157,18 @@ export class Runtime {
     await this.router.start()
     this.#stops.push(this.#startBatches())
     const identity = this.#identity()
-    this.#decide = createDecide({
+    this.#parts = {
       router: this.router,
       identity,
       outgoing: outgoing.decide,
       sockets: { origins: socketOrigins(this.config) },
-    })
+    }
     const style = this.profile.answers
     const identify = createIdentify(identity)
     const own = await createOwnEndpoints({ identify, jwks: outgoing.jwks, style, cors: this.#cors })
     this.#handler = new EdgeHandler({
       ...this.#context,
-      decide: this.#decide,
+      decide: createDecide(this.#parts),
       router: this.router,
       upstream: this.upstream,
       clients,
@@ -210,6 +225,9 @@ export class Runtime {
     })
   }
 }
+
+/** Stands for whatever the explained principal would have brought. */
+const EXPLAINED: Credential = { kind: 'malformed', why: 'explained' }
 
 /** The Redis that replicas share, and whether it is there. */
 class SharedRedis {

@@ -50,15 +50,11 @@ export function createMetrics(read: () => Gauges): Metrics {
 
 function registerGauges(registry: Registry, read: () => Gauges): void {
   const plain = (name: string, help: string, value: (gauges: Gauges) => number | undefined): void => {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        const current = value(read())
-        if (current !== undefined) this.set(current)
-      },
-    })
+    const collect = (gauge: Gauge): void => {
+      const current = value(read())
+      if (current !== undefined) gauge.set(current)
+    }
+    registry.registerMetric(gaugeOf(name, help, [], collect))
   }
   plain('postern_upstream_requests', 'Forwarded requests that are not over.', ({ inFlight }) => inFlight)
   plain('postern_sockets', 'Open WebSockets.', ({ sockets }) => sockets)
@@ -70,36 +66,38 @@ function registerGauges(registry: Registry, read: () => Gauges): void {
 }
 
 function byLookup(registry: Registry, read: () => Gauges): void {
-  new Gauge({
-    name: 'postern_lookups_total',
-    help: 'Look-ups by kind and by what answered them: memory, shared (Redis), source, stale.',
-    labelNames: ['kind', 'tier'],
-    registers: [registry],
-    collect() {
+  const tiers = 'Look-ups by kind and by what answered them: memory, shared (Redis), source, stale.'
+  registry.registerMetric(
+    gaugeOf('postern_lookups_total', tiers, ['kind', 'tier'], (gauge) => {
       for (const { name, counts } of read().lookups) {
-        for (const [tier, count] of Object.entries(counts)) this.set({ kind: name, tier }, count)
+        for (const [tier, count] of Object.entries(counts)) gauge.set({ kind: name, tier }, count)
       }
-    },
-  })
-  new Gauge({
-    name: 'postern_lookup_entries',
-    help: 'Entries in memory, by kind.',
-    labelNames: ['kind'],
-    registers: [registry],
-    collect() {
-      for (const { name, size } of read().lookups) this.set({ kind: name }, size)
-    },
-  })
-  new Gauge({
-    name: 'postern_batch_age_seconds',
-    help: 'Time since the last complete revalidation batch began, by kind.',
-    labelNames: ['kind'],
-    registers: [registry],
-    collect() {
+    }),
+  )
+  registry.registerMetric(
+    gaugeOf('postern_lookup_entries', 'Entries in memory, by kind.', ['kind'], (gauge) => {
+      for (const { name, size } of read().lookups) gauge.set({ kind: name }, size)
+    }),
+  )
+  const age = 'Time since the last complete revalidation batch began, by kind.'
+  registry.registerMetric(
+    gaugeOf('postern_batch_age_seconds', age, ['kind'], (gauge) => {
       const { lookups, monotonic } = read()
       for (const { name, batchAt } of lookups) {
-        if (batchAt !== undefined) this.set({ kind: name }, (monotonic - batchAt) / 1_000)
+        if (batchAt !== undefined) gauge.set({ kind: name }, (monotonic - batchAt) / 1_000)
       }
+    }),
+  )
+}
+
+function gaugeOf(name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => void): Gauge {
+  return new Gauge({
+    name,
+    help,
+    labelNames,
+    registers: [],
+    collect() {
+      collect(this)
     },
   })
 }

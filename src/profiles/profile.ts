@@ -82,6 +82,11 @@ export interface Profile {
   readonly lookups: readonly Batched[]
   /** A credential of the backend's own for a principal who came with a password; undefined where there is none to make. */
   readonly translate?: ((principal: Principal) => Credential | undefined) | undefined
+  /**
+   * Who would be let in as this user, or with this token: for explaining decisions, never for making one.
+   * @returns undefined for nobody, and where the backend alone could say
+   */
+  look(kind: 'user' | 'token', nameOrId: string): Promise<Principal | undefined>
   /** Rows that come before the document's. */
   rules(): readonly RouteRule[]
   /** Whether a permitted request may change who somebody is or what they may do. */

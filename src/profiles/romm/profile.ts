@@ -1,5 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { Verdict } from '../../authenticators/asked.ts'
+import { userPrincipal } from '../../authenticators/memo.ts'
+import { tokenPrincipal } from '../../authenticators/token.ts'
 import { digestOf } from '../../directory/digest.ts'
 import { Lookup } from '../../directory/lookup.ts'
 import { connectRedis, settled } from '../../directory/redis.ts'
@@ -76,6 +78,7 @@ export class RommProfile implements Profile {
   readonly #db: RommDatabase | undefined
   readonly #redis: Redis | undefined
   readonly #sources: RommSources | undefined
+  readonly #users: RommUsers | undefined
   readonly lookups: readonly Batched[]
   readonly #forgettable: readonly { clear(): void }[]
   #databaseTrouble: string | undefined
@@ -101,7 +104,7 @@ export class RommProfile implements Profile {
     this.#sources =
       this.#db &&
       new RommSources({ db: this.#db, kiosk: options.kiosk, behaviour: () => this.#instance.behaviour })
-    const users = this.#sources && new RommUsers(this.#sources, context, this.#binding())
+    const users = (this.#users = this.#sources && new RommUsers(this.#sources, context, this.#binding()))
     const sessions = this.#redis && users && new RommSessions(rommSessions(this.#redis), users, context)
     const verdicts = verdictLookup('verdict', options, context)
     const passwordVerdicts = verdictLookup('password verdict', options, context)
@@ -124,6 +127,17 @@ export class RommProfile implements Profile {
     ]
     this.lookups = kept
     this.#forgettable = [...kept, verdicts, passwordVerdicts]
+  }
+
+  async look(kind: 'user' | 'token', nameOrId: string): Promise<Principal | undefined> {
+    if (this.#sources === undefined || this.#users === undefined) return undefined
+    if (kind === 'user') {
+      const named = await this.#users.userByName(nameOrId)
+      return named?.kind === 'user' && named.user.enabled ? userPrincipal('session', named.user) : undefined
+    }
+    const token = /^\d{1,9}$/.test(nameOrId) ? await this.#sources.tokenById(Number(nameOrId)) : undefined
+    const user = token && (await this.#users.userById(token.userId))
+    return token && user?.enabled === true ? tokenPrincipal(token, user) : undefined
   }
 
   rules(): RouteRule[] {

@@ -65,6 +65,11 @@ export class RommSources {
       }),
   }
 
+  /** A token by its own id, for a person who asks about it. */
+  tokenById(id: number): Promise<TokenRecord | undefined> {
+    return this.#read(async (db, generation) => (await tokensBy(db, generation, [id], []))[0])
+  }
+
   /**
    * Finds out which schema it is and whether everything that will be needed may be read.
    * @throws PosternError `could_not_check` whose message says what to do

@@ -1,0 +1,129 @@
+import { PosternError } from '../errors.ts'
+import type { Runtime } from '../gateway/runtime.ts'
+import type { Principal } from '../identity/principal.ts'
+import { ScopeSet } from '../identity/scope.ts'
+import type { Decision } from '../pipeline/decision.ts'
+import { REASONS } from '../pipeline/reason.ts'
+import type { RouteRule } from '../pipeline/rule.ts'
+import type { GatewayRequest } from '../request/request.ts'
+import { parseTarget } from '../request/target.ts'
+import { describeRequirement } from '../routes/requirement.ts'
+import { parseCommand } from './arguments.ts'
+import { CONFIG_OPTIONS } from './configure.ts'
+import type { CliContext } from './context.ts'
+import { withRuntime } from './runtime.ts'
+
+export const EXPLAIN_USAGE = [
+  'postern explain METHOD PATH [--as anonymous|user:NAME|token:ID|scopes:a,b] [--json] [--config FILE]',
+]
+
+/** A decision, step by step. */
+interface Walk {
+  readonly request: string
+  readonly target: string
+  readonly rule: string
+  readonly requires: string
+  readonly as: string
+  readonly scopes: readonly string[] | null
+  readonly decision: string
+}
+
+/**
+ * `postern explain`: what would be decided, and by which rule. Nothing is forwarded.
+ * @throws PosternError `usage` for a target or a principal that there is not
+ */
+export async function runExplain(args: readonly string[], context: CliContext): Promise<void> {
+  const { values, operands } = parseCommand(args, ['METHOD', 'PATH'], {
+    ...CONFIG_OPTIONS,
+    as: { type: 'string', default: 'anonymous' },
+    json: { type: 'boolean' },
+  })
+  const [method = '', path = ''] = operands
+  await withRuntime(values, context, async (runtime) => {
+    const walk = await walkThrough(runtime, requestOf(method, path), values.as)
+    if (values.json === true) context.out(JSON.stringify(walk, undefined, 2))
+    else for (const line of linesOf(walk)) context.out(line)
+  })
+}
+
+function requestOf(method: string, path: string): GatewayRequest {
+  const parsed = parseTarget(path, method, 'localhost')
+  if (!parsed.ok) throw new PosternError('usage', `'${path}' would be refused with 400: ${parsed.fault}.`)
+  const client = {
+    address: '127.0.0.1',
+    peer: '127.0.0.1',
+    scheme: 'http',
+    host: 'localhost',
+    forwardedFor: '127.0.0.1',
+  } as const
+  return { id: 'explain', method, target: parsed.target, headers: [], client, upgrade: false }
+}
+
+async function walkThrough(runtime: Runtime, request: GatewayRequest, as: string): Promise<Walk> {
+  const principal = await principalOf(runtime, as)
+  const match = await runtime.router.match(request.method, request.target.path)
+  const decision = await runtime.decideAs(principal)(request)
+  const rule = match.kind === 'rule' ? match.rule : undefined
+  return {
+    request: request.method,
+    target: request.target.value,
+    rule: rule === undefined ? match.kind : `${methodsOf(rule)} ${rule.template} (${rule.origin})`,
+    requires: rule === undefined ? '-' : describeRequirement(rule.requirement),
+    as: principal === undefined ? 'anonymous' : nameOf(principal),
+    scopes: principal?.grant.kind === 'known' ? principal.grant.scopes.names : null,
+    decision: outcomeOf(runtime, decision),
+  }
+}
+
+async function principalOf(runtime: Runtime, as: string): Promise<Principal | undefined> {
+  const colon = as.indexOf(':')
+  const [kind, value] = colon === -1 ? [as, ''] : [as.slice(0, colon), as.slice(colon + 1)]
+  if (kind === 'anonymous') return runtime.profile.guest
+  if (kind === 'scopes') return madeUp(ScopeSet.of(value.split(/[\s,]+/)))
+  if (kind !== 'user' && kind !== 'token') {
+    throw new PosternError('usage', `--as takes anonymous, user:NAME, token:ID or scopes:a,b, not '${as}'.`)
+  }
+  const principal = await runtime.profile.look(kind, value)
+  if (principal === undefined)
+    throw new PosternError('usage', `There is no ${kind} '${value}' that could sign in.`)
+  return principal
+}
+
+function madeUp(scopes: ScopeSet): Principal {
+  return {
+    mode: 'token',
+    owner: { subject: '0', username: 'somebody', role: undefined },
+    grant: { kind: 'known', scopes },
+    expiresAt: undefined,
+    tokenId: undefined,
+    deviceId: undefined,
+  }
+}
+
+function outcomeOf(runtime: Runtime, decision: Decision): string {
+  if (decision.kind === 'permit') return 'permit'
+  const { status } = runtime.profile.answers.refusal(decision.reason) ?? REASONS[decision.reason]
+  const missing = decision.missing === undefined ? '' : `: missing ${decision.missing.join(', ')}`
+  return `deny ${status} ${decision.reason}${missing}`
+}
+
+function methodsOf(rule: RouteRule): string {
+  return rule.methods === '*' ? '*' : rule.methods.join(',')
+}
+
+function nameOf({ owner, mode, tokenId }: Principal): string {
+  const name = owner?.username ?? 'somebody unknown'
+  return tokenId === undefined ? `${name} (${mode})` : `${name} (${mode} ${tokenId})`
+}
+
+function linesOf(walk: Walk): string[] {
+  const rows = [
+    ['target', walk.target],
+    ['rule', walk.rule],
+    ['requires', walk.requires],
+    ['as', walk.as],
+    ['scopes', walk.scopes === null ? '-' : walk.scopes.join(' ')],
+    ['decision', walk.decision],
+  ]
+  return [walk.request, ...rows.map(([name = '', value = '']) => `  ${name.padEnd(10)}${value}`)]
+}

@@ -1,0 +1,23 @@
+import { REASONS } from '../pipeline/reason.ts'
+
+/** `docs/reasons.md`, from the table. */
+export function reasonsFile(): { readonly path: string; readonly text: string } {
+  const rows = Object.entries(REASONS).map(
+    ([reason, { status, detail }]) => `| \`${reason}\` | ${status} | ${detail} |`,
+  )
+  const text = [
+    '# Reasons',
+    '',
+    'Why a request was not served: `Postern-Reason` of the answer, `reason` in its body, in the log and in the metrics.',
+    'This page is made from the table in `src/pipeline/reason.ts` by `npm run docs`.',
+    '',
+    '| reason | status | `detail` |',
+    '|---|---|---|',
+    ...rows,
+    '',
+    'A route marked `conceal` answers as `no_route` does, to the byte; the log says `concealed`.',
+    'The RomM profile answers `no_credential` and `invalid_credential` with 403 while RomM is 5.1 or older, as RomM does.',
+    '',
+  ].join('\n')
+  return { path: 'docs/reasons.md', text }
+}

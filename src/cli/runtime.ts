@@ -1,0 +1,30 @@
+import { PosternError } from '../errors.ts'
+import { Runtime } from '../gateway/runtime.ts'
+import { systemClock } from '../identity/clock.ts'
+import { createLogger } from '../observe/log.ts'
+import { createMetrics } from '../observe/metrics.ts'
+import { configure } from './configure.ts'
+import type { CliContext } from './context.ts'
+
+/** Runs `work` with everything that `serve` would have behind its listeners, and listens nowhere. */
+export async function withRuntime(
+  values: Parameters<typeof configure>[0],
+  context: CliContext,
+  work: (runtime: Runtime) => Promise<void>,
+): Promise<void> {
+  const { config } = configure(values, context)
+  const metrics = createMetrics(() => runtime.gauges())
+  const runtime: Runtime = await Runtime.start(config, {
+    clock: systemClock,
+    logger: createLogger('silent'),
+    metrics,
+  })
+  try {
+    const { source, lastError } = runtime.router.state
+    if (source === 'none' && lastError !== undefined)
+      throw new PosternError('route_table_unavailable', lastError)
+    await work(runtime)
+  } finally {
+    await runtime.close(0)
+  }
+}

@@ -1,0 +1,59 @@
+import type { Config } from '../config/schema.ts'
+import { asPosternError } from '../errors.ts'
+import { startGateway } from '../gateway/gateway.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import { systemClock } from '../identity/clock.ts'
+import { createLogger } from '../observe/log.ts'
+import type { Logger } from '../observe/log.ts'
+import { parseCommand } from './arguments.ts'
+import { CONFIG_OPTIONS, configure, warningLine } from './configure.ts'
+import type { Configured } from './configure.ts'
+import type { CliContext } from './context.ts'
+
+export const SERVE_USAGE = ['postern serve [--config FILE] [--upstream URL] [--set SETTING=VALUE]…']
+
+/**
+ * `postern serve`: runs until it is told to stop.
+ * @throws PosternError
+ */
+export async function runServe(args: readonly string[], context: CliContext): Promise<void> {
+  const { values } = parseCommand(args, [], CONFIG_OPTIONS)
+  const read = (): Configured => configure(values, context)
+  const { config, warnings, file } = read()
+  const logger = createLogger(config.log.level)
+  for (const warning of warnings) logger.warn(warningLine(warning))
+  const gateway = await startGateway(config, { clock: systemClock, logger })
+  announce(gateway, config, file, logger)
+  context.signals.onReload(() => reload(gateway, read, logger))
+  await context.signals.stopped
+  logger.info({ grace: config.shutdown.grace }, 'stopping')
+  await gateway.close()
+}
+
+/** Says where it listens and what each kind of credential is checked against. */
+function announce(gateway: Gateway, config: Config, file: string | undefined, logger: Logger): void {
+  const { runtime } = gateway
+  const checks = Object.fromEntries(runtime.profile.ladder.map(({ mode, checkedBy }) => [mode, checkedBy]))
+  const about = {
+    profile: config.profile,
+    config: file,
+    upstream: config.upstream.url,
+    routes: runtime.router.state.rows,
+    checks,
+  }
+  logger.info({ edge: gateway.edge, probes: gateway.probes, ...about }, 'listening')
+  for (const trouble of gateway.health().troubles) logger.warn(trouble)
+}
+
+/** A configuration that is not valid, or cannot be started, changes nothing. */
+async function reload(gateway: Gateway, read: () => Configured, logger: Logger): Promise<void> {
+  try {
+    const { config, warnings, file } = read()
+    for (const warning of warnings) logger.warn(warningLine(warning))
+    await gateway.reload(config)
+    announce(gateway, config, file, logger)
+  } catch (error) {
+    const { code, message } = asPosternError(error)
+    logger.error({ code, cause: message }, 'not reloaded: the configuration before stays in force')
+  }
+}
