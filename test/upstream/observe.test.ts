@@ -1,7 +1,19 @@
 import { connect } from 'node:net'
 import t from 'tap'
 import type { ResponseObserver } from '../../src/upstream/observer.ts'
-import { closed, gateway, get, httpBackend, later, perRequest, raw, rawBackend, until } from './support.ts'
+import {
+  closed,
+  type Flood,
+  flood,
+  gateway,
+  get,
+  httpBackend,
+  later,
+  perRequest,
+  raw,
+  rawBackend,
+  until,
+} from './support.ts'
 
 /** Observes everything below /users, and holds its answers until released. */
 function observer(): {
@@ -103,12 +115,12 @@ t.test('an observed request survives its client', async (t) => {
     void answer.promise.then(() => res.end('x'.repeat(500_000)))
   })
   const { observe, seen, release, asked } = observer()
-  const { port, report, upstream } = await gateway(t, url, { observe })
+  const { port, report, upstream, connections } = await gateway(t, url, { observe })
   const client = connect(port, '127.0.0.1')
   client.write(get('/users/1', 'Content-Length: 0\r\n', 'DELETE'))
   await arrived.promise
   client.destroy()
-  await closed(client)
+  while ((await connections()) > 0) await new Promise(setImmediate)
   answer.resolve()
   await asked
   release()
@@ -156,25 +168,43 @@ t.test('an observed request without an answer is lost, and its 502 or 504 is hel
   }
 })
 
-t.test('an answer that is cut while it is held', async (t) => {
+t.test('an answer that is cut while it is held is still held', async (t) => {
   const cut = later()
   const url = await rawBackend(t, (socket) => {
-    socket.once('data', () => {
-      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf')
+    perRequest(socket, (head) => {
+      if (head.includes('/other')) return 'HTTP/1.1 204 No Content\r\n\r\n'
       void cut.promise.then(() => socket.destroy())
+      return 'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf'
     })
   })
   const { observe, seen, asked, release } = observer()
-  const { port, report } = await gateway(t, url, { observe })
+  const { port, report, upstream } = await gateway(t, url, { observe })
   const client = connect(port, '127.0.0.1')
   client.write(get('/users/1', 'Content-Length: 0\r\n', 'POST'))
   await asked
   cut.resolve()
-  await raw(port, get('/other', 'Content-Length: 0\r\n', 'POST')).catch(() => undefined)
+  for (let i = 0; i < 3; i++) await raw(port, get('/other'))
+  t.equal(upstream.inFlight, 1)
   release()
   await closed(client.resume())
-  t.match([await report(), await report()], [{ kind: 'cut' }, { kind: 'cut' }])
+  for (let i = 0; i < 3; i++) t.match(await report(), { kind: 'answered', status: 204 })
+  t.match(await report(), { kind: 'cut', status: 200 })
   t.strictSame(seen, [['/users/1', 200]])
+})
+
+t.test('a large answer that is held waits in the upstream, not in our memory', async (t) => {
+  const total = 64 * 1024 * 1024
+  const started = later<Flood>()
+  const url = await httpBackend(t, (_req, res) => started.resolve(flood(res, total)))
+  const { observe, asked, release } = observer()
+  const { port } = await gateway(t, url, { observe })
+  const answer = raw(port, get('/users/export'))
+  await asked
+  const { sent, stalled } = await started.promise
+  await stalled
+  t.ok(sent() < total / 2)
+  release()
+  t.ok((await answer).length > total)
 })
 
 t.test('an event stream that is observed starts when it is released', async (t) => {

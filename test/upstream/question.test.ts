@@ -55,12 +55,15 @@ t.test(
   },
 )
 
-t.test('questions in a queue keep their deadline', async (t) => {
-  const url = await rawBackend(t, (socket) => socket.resume())
+t.test('questions in a queue keep their deadline, and stand in nobody’s way after it', async (t) => {
+  const url = await rawBackend(t, (socket) => {
+    perRequest(socket, (head) => (head.includes('/now') ? 'HTTP/1.1 204 No Content\r\n\r\n' : undefined))
+  })
   const { upstream } = upstreamFor(t, url)
   const asked = Array.from({ length: 20 }, (_, i) => upstream.request(question(`/${i}`, { timeout: 30 })))
   const answers = await Promise.allSettled(asked)
   t.ok(answers.every(({ status }) => status === 'rejected'))
+  t.equal((await upstream.request(question('/now'))).status, 204)
 })
 
 t.test('slow downloads do not starve questions', async (t) => {

@@ -3,7 +3,17 @@ import { createServer } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
-import { closed, gateway, later, perRequest, portOf, rawBackend, until } from './support.ts'
+import {
+  closed,
+  type Flood,
+  flood,
+  gateway,
+  later,
+  perRequest,
+  portOf,
+  rawBackend,
+  until,
+} from './support.ts'
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 // RFC 6455 §1.3 gives this pair.
@@ -117,25 +127,23 @@ t.test('an answer that declines is an ordinary one, and never a tunnel', async (
 })
 
 t.test('a large declining answer waits for a slow client', async (t) => {
-  const total = 30 * 1024 * 1024
-  const writing = later()
+  const total = 64 * 1024 * 1024
+  const started = later<Flood>()
   const url = await rawBackend(t, (socket) => {
     perRequest(socket, () => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n`)
-      socket.write(Buffer.alloc(total, 'x'))
-      writing.resolve()
+      started.resolve(flood(socket, total))
       return undefined
     })
   })
   const { port, report } = await gateway(t, url)
   const client = dial(port, handshake()).pause()
-  await writing.promise
-  // Long enough for every buffer on the way to fill.
-  for (let round = 0; round < 500; round++) await new Promise(setImmediate)
+  const { sent, stalled } = await started.promise
+  await stalled
+  t.ok(sent() < total / 2)
   let got = 0
   client.on('data', (chunk: Buffer) => (got += chunk.length)).resume()
-  await once(client, 'end')
-  client.destroy()
+  await closed(client)
   t.ok(got > total)
   t.strictSame(await report(), { kind: 'answered', status: 200 })
 })

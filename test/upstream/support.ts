@@ -7,7 +7,8 @@ import {
   type Server,
   type Socket,
 } from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { Duplex, Writable } from 'node:stream'
+import { promisify } from 'node:util'
 import type t from 'tap'
 import { type Permit, issuePermit } from '../../src/pipeline/permit.ts'
 import { REASONS } from '../../src/pipeline/reason.ts'
@@ -119,6 +120,8 @@ export interface Gateway {
   readonly upstream: Upstream
   readonly permits: Permit[]
   readonly failures: string[]
+  /** Client connections that are open. */
+  readonly connections: () => Promise<number>
   /** The next report that nobody has taken yet. */
   readonly report: () => Promise<Report>
 }
@@ -187,7 +190,8 @@ export async function gateway(
     const first = reports.shift()
     return first ? Promise.resolve(first) : new Promise((resolve) => waiting.push(resolve))
   }
-  return { port, upstream, permits, failures, report }
+  const connections = (): Promise<number> => promisify(server.getConnections.bind(server))()
+  return { port, upstream, permits, failures, connections, report }
 }
 
 /** Writes bytes to a port and resolves with all that came back until the other end closed. */
@@ -225,4 +229,35 @@ export function closed(socket: Duplex): Promise<void> {
     if (socket.destroyed) resolve()
     else socket.on('error', () => undefined).once('close', () => resolve())
   })
+}
+
+export interface Flood {
+  readonly sent: () => number
+  /** Resolves once nothing has moved for many rounds of the loop: every buffer on the way is full. */
+  readonly stalled: Promise<void>
+}
+
+/** Writes `total` bytes as fast as they are taken, then ends. */
+export function flood(to: Writable, total: number): Flood {
+  const block = Buffer.alloc(64 * 1024, 'x')
+  const { promise, resolve } = later()
+  let sent = 0
+  const more = (): void => {
+    while (sent < total) {
+      sent += block.length
+      if (!to.write(block)) return void to.once('drain', more)
+    }
+    to.end()
+  }
+  let last = -1
+  let still = 0
+  const watch = setInterval(() => {
+    still = last === sent ? still + 1 : 0
+    last = sent
+    if (still < 20) return
+    clearInterval(watch)
+    resolve()
+  }, 10)
+  more()
+  return { sent: () => sent, stalled: promise }
 }
