@@ -1,34 +1,37 @@
 import { parseDuration } from '../config/values.ts'
 import { PosternError } from '../errors.ts'
-import type { StandaloneStore } from '../profiles/standalone/store.ts'
+import type { ListedToken } from '../profiles/standalone/store.ts'
 import { chosen, listed, parseCommand } from './arguments.ts'
+import { CONFIG_OPTIONS } from './configure.ts'
 import type { CliContext } from './context.ts'
+import { withStore } from './store.ts'
 import { table } from './table.ts'
 
-type Command = (args: readonly string[], context: CliContext, store: StandaloneStore) => void
+type Command = (args: readonly string[], context: CliContext) => Promise<void>
 
-const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['create', create],
   ['list', list],
   ['revoke', revoke],
 ])
 
 export const TOKEN_USAGE = [
-  'postern token create --user NAME --name LABEL [--scopes a,b] [--expires 90d] [--json]',
-  'postern token list [--user NAME] [--json]',
-  'postern token revoke ID',
+  'postern token create --user NAME --name LABEL [--scopes a,b] [--expires 90d] [--json] [--config FILE]',
+  'postern token list [--user NAME] [--json] [--config FILE]',
+  'postern token revoke ID [--config FILE]',
 ]
 
 /**
  * `postern token …`: tokens of the standalone profile's people.
- * @throws PosternError `usage`
+ * @throws PosternError `usage`, `config_invalid`
  */
-export function runToken(args: readonly string[], context: CliContext, store: StandaloneStore): void {
-  chosen(COMMANDS, 'token', args[0])(args.slice(1), context, store)
+export async function runToken(args: readonly string[], context: CliContext): Promise<void> {
+  await chosen(COMMANDS, 'token', args[0])(args.slice(1), context)
 }
 
-function create(args: readonly string[], context: CliContext, store: StandaloneStore): void {
+async function create(args: readonly string[], context: CliContext): Promise<void> {
   const { values } = parseCommand(args, [], {
+    ...CONFIG_OPTIONS,
     user: { type: 'string' },
     name: { type: 'string' },
     scopes: { type: 'string' },
@@ -39,32 +42,41 @@ function create(args: readonly string[], context: CliContext, store: StandaloneS
   if (user === undefined || name === undefined)
     throw new PosternError('usage', '--user and --name are needed.')
   const expiresAt = expires === undefined ? undefined : context.now() + durationOf(expires)
-  const made = store.addToken(user, name, {
-    ...(scopes !== undefined && { scopes: listed(scopes) }),
-    ...(expiresAt !== undefined && { expiresAt }),
+  await withStore(values, context, (store) => {
+    const made = store.addToken(user, name, {
+      scopes: scopes === undefined ? undefined : listed(scopes),
+      expiresAt,
+    })
+    context.out(values.json === true ? JSON.stringify({ ...made, expiresAt }) : made.token)
+    context.err(`Token ${made.id} of ${user} (expires: ${ending(expiresAt)}). It is not shown again.`)
   })
-  context.out(values.json === true ? JSON.stringify({ ...made, expiresAt }) : made.token)
-  context.err(`Token ${made.id} of ${user} (expires: ${ending(expiresAt)}). It is not shown again.`)
 }
 
-function list(args: readonly string[], context: CliContext, store: StandaloneStore): void {
-  const { values } = parseCommand(args, [], { user: { type: 'string' }, json: { type: 'boolean' } })
-  const tokens = store.listTokens(values.user)
-  if (values.json === true) {
-    context.out(JSON.stringify(tokens))
-    return
-  }
-  const rows = tokens.map(({ id, username, name, scopes, expiresAt }) => {
-    const isOver = expiresAt !== undefined && expiresAt <= context.now()
-    return [id, username, name, isOver ? 'expired' : ending(expiresAt), scopes.join(' ')]
+async function list(args: readonly string[], context: CliContext): Promise<void> {
+  const { values } = parseCommand(args, [], {
+    ...CONFIG_OPTIONS,
+    user: { type: 'string' },
+    json: { type: 'boolean' },
   })
-  for (const line of table(['ID', 'USER', 'NAME', 'EXPIRES', 'SCOPES'], rows)) context.out(line)
+  await withStore(values, context, (store) => {
+    const tokens = store.listTokens(values.user)
+    if (values.json === true) context.out(JSON.stringify(tokens))
+    else for (const line of tableOf(tokens, context.now())) context.out(line)
+  })
 }
 
-function revoke(args: readonly string[], context: CliContext, store: StandaloneStore): void {
-  const [id = ''] = parseCommand(args, ['ID'], {}).operands
-  store.revokeToken(id)
+async function revoke(args: readonly string[], context: CliContext): Promise<void> {
+  const { values, operands } = parseCommand(args, ['ID'], CONFIG_OPTIONS)
+  const [id = ''] = operands
+  await withStore(values, context, (store) => store.revokeToken(id))
   context.err(`Token ${id} is revoked.`)
+}
+
+function tableOf(tokens: readonly ListedToken[], now: number): string[] {
+  const rows = tokens.map(({ id, username, name, scopes, expiresAt = Infinity }) => {
+    return [id, username, name, expiresAt <= now ? 'expired' : ending(expiresAt), scopes.join(' ')]
+  })
+  return table(['ID', 'USER', 'NAME', 'EXPIRES', 'SCOPES'], rows)
 }
 
 function durationOf(text: string): number {
@@ -75,6 +87,6 @@ function durationOf(text: string): number {
   return duration
 }
 
-function ending(expiresAt: number | undefined): string {
-  return expiresAt === undefined ? 'never' : new Date(expiresAt).toISOString()
+function ending(expiresAt = Infinity): string {
+  return expiresAt === Infinity ? 'never' : new Date(expiresAt).toISOString()
 }

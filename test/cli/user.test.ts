@@ -9,7 +9,7 @@ import { runToken } from '../../src/cli/token.ts'
 import { runUser } from '../../src/cli/user.ts'
 import { virtualClock } from '../support/clock.ts'
 import type { VirtualClock } from '../support/clock.ts'
-import { newFile, openStore } from '../support/standalone.ts'
+import { newFile } from '../support/standalone.ts'
 
 const DAY = 86_400_000
 
@@ -23,7 +23,11 @@ interface Terminal {
 
 function terminal(t: Test, typed = 'correct horse'): Terminal {
   const clock = virtualClock()
-  const store = openStore(t, newFile(t), clock)
+  const env = {
+    POSTERN_PROFILE: 'standalone',
+    POSTERN_UPSTREAM_URL: 'http://127.0.0.1:1',
+    POSTERN_STANDALONE_DATABASE: newFile(t),
+  }
   const prompts: string[] = []
   const said: string[] = []
   return {
@@ -40,10 +44,11 @@ function terminal(t: Test, typed = 'correct horse'): Terminal {
           return typed
         },
         now: () => clock.now(),
+        env,
+        signals: { stopped: new Promise<void>(() => undefined), onReload: () => undefined },
       }
       const [family, ...args] = command.split(' ')
-      if (family === 'user') await runUser(args, context, store)
-      else runToken(args, context, store)
+      await (family === 'user' ? runUser : runToken)(args, context)
       return printed
     },
   }
@@ -118,6 +123,7 @@ t.test('what is typed wrong is named', async (t) => {
     ['token create --user alice --name x --expires 90', /--expires is a duration/],
     ['token revoke', /ID is missing/],
     ['token list --user alice', /no user 'alice'/],
+    ['user list --set profile=romm', /people and tokens are the backend's own/],
   ] as const
   for (const [line, message] of wrong) await t.rejects(run(line), { code: 'usage', message }, line)
 })

@@ -142,6 +142,23 @@ t.test('batches run on the interval, and a lost database is trouble and no refus
   await t.rejects(send(b, basic('bob', PASSWORD)), { code: 'could_not_check' })
 })
 
+t.test('who would be let in can be looked at without a credential', async (t) => {
+  const b = await withAlice(t)
+  const { id } = b.store.addToken('alice', 'reader', {
+    scopes: ['notes.read'],
+    expiresAt: b.clock.now() + DAY,
+  })
+  t.match(await b.profile.look('user', 'ALICE'), { mode: 'basic', owner: { username: 'alice' } })
+  t.match(await b.profile.look('token', id), { tokenId: id, grant: { scopes: { names: ['notes.read'] } } })
+  for (const nobody of ['bob', ''])
+    for (const kind of ['user', 'token'] as const) t.equal(await b.profile.look(kind, nobody), undefined)
+  b.clock.advance(DAY)
+  t.equal(await b.profile.look('token', id), undefined, 'expired')
+  b.store.setEnabled('alice', false)
+  b.clock.advance(DAY)
+  t.equal(await b.profile.look('user', 'alice'), undefined, 'disabled')
+})
+
 t.test('the start says what it runs on and what is missing', async (t) => {
   const b = bench(t)
   await b.profile.start()

@@ -1,11 +1,13 @@
 import { createBasicAuthenticator } from '../../authenticators/basic.ts'
 import { byKind, only } from '../../authenticators/ladder.ts'
+import { userPrincipal } from '../../authenticators/memo.ts'
 import { createPasswordVerifier } from '../../authenticators/password.ts'
-import { createTokenAuthenticator } from '../../authenticators/token.ts'
+import { createTokenAuthenticator, tokenPrincipal } from '../../authenticators/token.ts'
 import type { TokenDirectory } from '../../authenticators/token.ts'
 import { Lookup } from '../../directory/lookup.ts'
 import type { NamedUser, Source } from '../../directory/records.ts'
 import type { Batched } from '../../directory/revalidation.ts'
+import type { Principal } from '../../identity/principal.ts'
 import type { CredentialCarrier } from '../../pipeline/decision.ts'
 import { rejected } from '../../pipeline/outcome.ts'
 import type { Authenticator, MaybePromise } from '../../pipeline/outcome.ts'
@@ -15,6 +17,7 @@ import { standaloneCarrier } from './credentials.ts'
 import { openDatabase } from './database.ts'
 import type { Database } from './database.ts'
 import { standaloneSources } from './sources.ts'
+import type { StandaloneSources } from './sources.ts'
 
 /** Passwords verified at once: as many as leave libuv's four threads room for names and files. */
 const BCRYPT_AT_ONCE = 2
@@ -49,6 +52,8 @@ export class StandaloneProfile implements Profile {
   readonly #options: StandaloneOptions
   readonly #context: ProfileContext
   readonly #db: Database
+  readonly #sources: StandaloneSources
+  readonly #users: Users
 
   /** @throws PosternError `config_invalid` when the database cannot be used */
   constructor(options: StandaloneOptions, context: ProfileContext) {
@@ -56,19 +61,28 @@ export class StandaloneProfile implements Profile {
     this.#context = context
     this.#db = openDatabase(options.database)
     this.carrier = standaloneCarrier(options.tokenPrefix)
-    const sources = standaloneSources(this.#db)
+    const sources = (this.#sources = standaloneSources(this.#db))
     const users = lookup(context, 'user', sources.users)
     const names = lookup(context, 'name', sources.names)
     const tokens = lookup(context, 'token', sources.tokens)
     this.lookups = [users, names, tokens]
-    this.authenticator = authenticatorOf(
-      {
-        token: (digest) => tokens.find(digest),
-        userById: (id) => users.find(id),
-        userByName: (name) => names.find(name),
-      },
-      context,
-    )
+    this.#users = {
+      token: (digest) => tokens.find(digest),
+      userById: (id) => users.find(id),
+      userByName: (name) => names.find(name),
+    }
+    this.authenticator = authenticatorOf(this.#users, context)
+  }
+
+  async look(kind: 'user' | 'token', nameOrId: string): Promise<Principal | undefined> {
+    if (kind === 'user') {
+      const named = await this.#users.userByName(nameOrId)
+      return named?.kind === 'user' && named.user.enabled ? userPrincipal('basic', named.user) : undefined
+    }
+    const token = this.#sources.tokenById(nameOrId)
+    const user = token && (await this.#users.userById(token.userId))
+    const isOver = (token?.expiresAt ?? Infinity) <= this.#context.clock.now()
+    return token && !isOver && user?.enabled === true ? tokenPrincipal(token, user) : undefined
   }
 
   rules(): RouteRule[] {

@@ -15,6 +15,8 @@ export interface StandaloneSources {
   readonly users: Source<UserRecord>
   readonly names: Source<NamedUser>
   readonly tokens: Source<TokenRecord>
+  /** A token by its own id, for a person who asks about it. */
+  tokenById(id: string): TokenRecord | undefined
 }
 
 /** Users and tokens as they are in the file at this moment. */
@@ -39,6 +41,7 @@ export function standaloneSources(db: Database): StandaloneSources {
         return new Map(rows.map((row) => [row.digest, tokenOf(row)]))
       },
     },
+    tokenById: (id) => db.rows<TokenRow>('select * from tokens where id = ?', id).map(tokenOf)[0],
   }
 }
 

@@ -117,7 +117,10 @@ export class StandaloneStore {
   addToken(
     username: string,
     name: string,
-    { scopes, expiresAt }: { readonly scopes?: readonly string[]; readonly expiresAt?: number } = {},
+    {
+      scopes,
+      expiresAt,
+    }: { readonly scopes?: readonly string[] | undefined; readonly expiresAt?: number | undefined } = {},
   ): { readonly id: string; readonly token: string } {
     const user = this.#user(username)
     const held = scopesOf(user.scopes)
