@@ -235,11 +235,13 @@ t.test('an answer that comes before the body is there is read, then we close', a
   }
   // One that reads only when all is sent: a connection closed at once would have lost it the answer.
   const patient = connect(port, '127.0.0.1')
-  patient.pause()
-  patient.write(post(`Content-Length: ${MB / 2}\r\n`))
+  const errors: Error[] = []
+  patient.on('error', (error) => errors.push(error)).pause()
+  patient.write(`${post(`Content-Length: ${MB / 2 + 4}\r\n`)}part`)
   t.match(await report(), { kind: 'answered', status: 413 })
   patient.write(Buffer.alloc(MB / 2))
   while (patient.writableLength > 0) await new Promise(setImmediate)
   t.match(await until(patient.resume(), 'big'), /^HTTP\/1\.1 413 /)
   await closed(patient)
+  t.strictSame(errors, [])
 })

@@ -173,7 +173,7 @@ t.test('an answer that is cut while it is held is still held', async (t) => {
   const url = await rawBackend(t, (socket) => {
     perRequest(socket, (head) => {
       if (head.includes('/other')) return 'HTTP/1.1 204 No Content\r\n\r\n'
-      void cut.promise.then(() => socket.destroy())
+      void cut.promise.then(() => socket.resetAndDestroy())
       return 'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf'
     })
   })
