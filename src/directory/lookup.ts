@@ -19,6 +19,11 @@ export interface LookupOptions<V extends object> {
   readonly staleIfError: number
   /** Milliseconds that one question to the source may take. */
   readonly deadline: number
+  /**
+   * Milliseconds for which the source is left alone after a failed question, so that its trouble is not answered with
+   * a herd; a second unless told. 0 where one credential's failure says nothing about the next.
+   */
+  readonly pause?: number
   /** A tier that replicas share, asked before the source. */
   readonly shared?: SharedTier<V>
 }
@@ -54,7 +59,6 @@ interface Batch {
 const CHUNK = 500
 /** An entry used this lately is kept fresh by the batches; an idle one is verified before its next use. */
 const IN_USE = 30_000
-/** After a failed question the source is left alone this long, so that its trouble is not answered with a herd. */
 const PAUSE = 1_000
 const ATTEMPTS = 3
 
@@ -71,6 +75,8 @@ export class Lookup<V extends object> {
   readonly #batches = new Set<Batch>()
   readonly counts: Record<Tier, number> = { memory: 0, shared: 0, source: 0, stale: 0 }
   #pausedUntil = Number.NEGATIVE_INFINITY
+  /** Monotonic milliseconds of the last invalidation. */
+  #invalidatedAt = Number.NEGATIVE_INFINITY
   /** Monotonic milliseconds at which the last complete batch began. */
   batchAt: number | undefined
 
@@ -116,6 +122,7 @@ export class Lookup<V extends object> {
 
   /** Drops what is known of a key; a question under way is asked again. */
   invalidate(key: string): void {
+    this.#invalidatedAt = this.#options.clock.monotonic()
     this.#entries.delete(key)
     this.#absent.delete(key)
     this.#overtake(key)
@@ -125,15 +132,13 @@ export class Lookup<V extends object> {
   invalidateWhere(matches: (value: V, key: string) => boolean): void {
     for (const [key, entry] of this.#entries.entries()) if (matches(entry.value, key)) this.invalidate(key)
     // What is under way may be about to answer with one that matches.
-    for (const key of this.#flights.keys()) this.#overtake(key)
-    for (const batch of this.#batches) batch.all = true
+    this.#overtakeAll()
   }
 
   clear(): void {
     this.#entries.clear()
     this.#absent.clear()
-    for (const key of this.#flights.keys()) this.#overtake(key)
-    for (const batch of this.#batches) batch.all = true
+    this.#overtakeAll()
   }
 
   /** Confirms everything in use with one question per chunk. A chunk that fails confirms nothing. */
@@ -206,7 +211,7 @@ export class Lookup<V extends object> {
     flight: Flight<V>,
   ): Promise<V | undefined> {
     const { shared, freshFor } = this.#options
-    const elsewhere = await shared?.get(key)
+    const elsewhere = this.#sharedCounts(askedAt) ? await shared?.get(key) : undefined
     if (elsewhere !== undefined && elsewhere.age < freshFor) {
       this.counts.shared++
       return flight.overtaken ? undefined : this.#store(key, elsewhere.value, askedAt - elsewhere.age)
@@ -220,6 +225,11 @@ export class Lookup<V extends object> {
     } catch (error) {
       return this.#stale(key, error)
     }
+  }
+
+  /** What the other replicas share may be older than an invalidation until it has died of age. */
+  #sharedCounts(now: number): boolean {
+    return now - this.#invalidatedAt >= this.#options.freshFor
   }
 
   #store(key: string, value: V | undefined, askedAt: number): V | undefined {
@@ -265,9 +275,15 @@ export class Lookup<V extends object> {
       return answer
     } catch (error) {
       const refused = error instanceof PosternError && error.code === 'question_refused'
-      if (!refused) this.#pausedUntil = clock.monotonic() + PAUSE
+      if (!refused) this.#pausedUntil = clock.monotonic() + (this.#options.pause ?? PAUSE)
       throw error
     }
+  }
+
+  #overtakeAll(): void {
+    this.#invalidatedAt = this.#options.clock.monotonic()
+    for (const key of this.#flights.keys()) this.#overtake(key)
+    for (const batch of this.#batches) batch.all = true
   }
 
   #overtake(key: string): void {

@@ -20,13 +20,16 @@ export interface SharedTierOptions<V> {
 /**
  * Answers in Redis, for the other replicas. Each is signed over key, value and expiry: whoever can write to Redis
  * can delete entries, not make them, prolong them or move them to another key. How old an answer is follows from
- * the smaller of what Redis and the signed expiry leave of its life, so clocks that differ only shorten it.
+ * the smaller of what Redis and the signed expiry leave of its life, so clocks that differ only shorten it; from a
+ * replica that gives its answers another life it would not, so `freshFor` is signed too.
  */
 export function createSharedTier<V extends object>(options: SharedTierOptions<V>): SharedTier<V> {
   const { redis, clock, freshFor } = options
   const nameOf = (key: string): string => `${options.prefix}${key}`
   const sign = (name: string, expiry: string, body: string): Buffer =>
-    createHmac('sha256', options.secret).update(`${name.length}:${name}${expiry}:${body}`).digest()
+    createHmac('sha256', options.secret)
+      .update(`${name.length}:${name}${freshFor}:${expiry}:${body}`)
+      .digest()
 
   const read = (name: string, text: string, ttl: number): { value: V; age: number } | undefined => {
     const [expiry = '', mac = '', ...rest] = text.split('.')

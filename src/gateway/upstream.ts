@@ -62,7 +62,7 @@ export function watchUpstream(parts: UpstreamParts): WatchedUpstream {
       trouble = undefined
       return {
         status: answer.status,
-        setCookies: answer.headers['set-cookie'] ?? [],
+        setCookies: [answer.headers['set-cookie'] ?? []].flat(),
         body: answer.body.toString('utf8'),
       }
     },

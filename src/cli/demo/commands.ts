@@ -12,7 +12,7 @@ export function demoCommands(info: DemoInfo): string[] {
   const steps = [
     ['200: alice reads the notes with her password', `curl -i -u alice:${alicePassword} ${gateway}/notes`],
     ['200: bob reads them with a token', `curl -i -H '${bearer}' ${gateway}/notes`],
-    ['401: nobody may not', `curl -i ${gateway}/notes`],
+    ['401: without a credential nobody may', `curl -i ${gateway}/notes`],
     ['403: bob may not write', `curl -i -H '${bearer}' -d '{"text":"Hello"}' ${gateway}/notes`],
     ['404: there is no such route', `curl -i -u alice:${alicePassword} ${gateway}/nowhere`],
     [

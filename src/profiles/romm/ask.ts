@@ -1,10 +1,9 @@
-import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { createGate } from '../../authenticators/gate.ts'
 import type { Ask, Verdict } from '../../authenticators/asked.ts'
+import { createRateLimit } from '../../authenticators/rate.ts'
 import { PosternError } from '../../errors.ts'
 import type { Credential } from '../../identity/credential.ts'
 import { ScopeSet } from '../../identity/scope.ts'
-import type { ClientInfo } from '../../request/request.ts'
 import type { AskUpstream } from '../profile.ts'
 import { rommCarrier, SESSION_COOKIE } from './credentials.ts'
 
@@ -15,6 +14,8 @@ const JSON_PLEASE = { Accept: 'application/json' }
 const KIOSK_GUEST = -1
 /** Questions that may wait for their turn; more are refused. */
 const QUEUE = 64
+/** Nothing that RomM hands out comes near; its web server would refuse such a header in a way that looks like trouble. */
+const LONGEST_CREDENTIAL = 8_192
 
 export interface AskLimits {
   /** Questions at once. */
@@ -38,12 +39,15 @@ export interface InstanceState {
 
 /** Asks RomM whom a credential belongs to: the ladder's first step, and the last resort of every other. */
 export function createAsk(options: AskOptions, instance: () => InstanceState | undefined): Ask {
-  const gate = createGate('questions to the backend', options.limits.concurrency, QUEUE)
-  const limiter = createRateLimit(options.limits)
+  const { concurrency, rate, ratePerAddress } = options.limits
+  const gate = createGate('questions to the backend', concurrency, QUEUE)
+  const limit = createRateLimit('questions to the backend', rate, ratePerAddress)
   return async (credential, client) => {
-    await limiter(client)
+    const headers = questionHeaders(credential)
+    if (Object.values(headers).some((value) => value.length > LONGEST_CREDENTIAL)) return undefined
+    await limit(client.address)
     return gate(async () => {
-      const answer = await options.upstream(QUESTION, questionHeaders(credential))
+      const answer = await options.upstream(QUESTION, headers)
       return judge(answer, credential, instance()?.anonymousStatus, options.upstream)
     })
   }
@@ -57,18 +61,20 @@ async function judge(
   anonymousStatus: InstanceState['anonymousStatus'] | undefined,
   upstream: AskUpstream,
 ): Promise<Verdict | undefined> {
+  const isBearer = credential.kind === 'jwt' || credential.kind === 'token'
   switch (answer.status) {
     case 200:
-      return userOf(answer.body)
+      return userOf(answer.body) ?? refused(answer, credential)
     case 401:
       return refused(answer, credential)
     case 403:
-      // Valid without `me.read`, if a request without credential would have been 401; a session always has it.
-      return anonymousStatus === 401 && credential.kind !== 'session' && credential.kind !== 'basic'
-        ? Object.freeze({ kind: 'good' })
-        : refused(answer, credential)
+      // Nobody, or a bearer without `me.read`: what a request without credential is told says which.
+      if (!isBearer || anonymousStatus === 403) return refused(answer, credential)
+      if (anonymousStatus === undefined) throw couldNotAsk(answer)
+      return Object.freeze({ kind: 'good' })
     case 500:
-      // RomM fact: a bad credential crashes its authentication. So does other trouble: then the heartbeat fails too.
+      // RomM fact: a bad JWT or password crashes its authentication. So does other trouble: then the heartbeat fails too.
+      if (credential.kind !== 'jwt' && credential.kind !== 'basic') throw couldNotAsk(answer)
       if ((await upstream(HEARTBEAT, JSON_PLEASE)).status === 200) return undefined
       throw couldNotAsk(answer)
     default:
@@ -83,7 +89,10 @@ function refused(answer: Answer, credential: Credential): Verdict | undefined {
   return cleared ? undefined : Object.freeze({ kind: 'pending' })
 }
 
-/** @throws PosternError `could_not_check` for anything but RomM's own answer: a login page of another proxy is 200 too */
+/**
+ * @returns undefined for the kiosk's guest, who is not somebody
+ * @throws PosternError `could_not_check` for anything but RomM's own answer: a login page of another proxy is 200 too
+ */
 function userOf(body: string): Verdict | undefined {
   const user = parse(body)
   const { id, username, enabled, role, oauth_scopes: scopes } = user
@@ -94,7 +103,6 @@ function userOf(body: string): Verdict | undefined {
     typeof enabled === 'boolean' &&
     Array.isArray(scopes)
   if (!isUser) throw new PosternError('could_not_check', `${QUESTION}: the answer is not a user of RomM`)
-  // The kiosk guest is not somebody.
   if (id < 1 || !enabled) return undefined
   return Object.freeze({
     kind: 'user',
@@ -125,25 +133,6 @@ function pairs(headers: readonly string[]): [string, string][] {
 
 function couldNotAsk(answer: Answer): PosternError {
   return new PosternError('could_not_check', `${QUESTION}: the backend answered ${answer.status}`)
-}
-
-function createRateLimit(limits: AskLimits): (client: ClientInfo) => Promise<void> {
-  const perAddress = new RateLimiterMemory({
-    keyPrefix: 'address',
-    points: limits.ratePerAddress,
-    duration: 1,
-  })
-  const all = new RateLimiterMemory({ keyPrefix: 'all', points: limits.rate, duration: 1 })
-  return async (client) => {
-    try {
-      await perAddress.consume(client.address)
-      await all.consume('all')
-    } catch (error) {
-      throw new PosternError('question_refused', `too many questions from ${client.address}`, {
-        cause: error,
-      })
-    }
-  }
 }
 
 /**

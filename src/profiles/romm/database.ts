@@ -1,4 +1,5 @@
-import { Kysely, MysqlDialect, PostgresDialect, sql } from 'kysely'
+import { connect, Socket } from 'node:net'
+import { CompiledQuery, Kysely, MysqlDialect, PostgresDialect, sql } from 'kysely'
 import type { Expression, SqlBool } from 'kysely'
 import { createPool } from 'mysql2'
 import { Pool } from 'pg'
@@ -43,16 +44,24 @@ export interface RommTables {
 
 export type RommDatabase = Kysely<RommTables>
 
-/** Milliseconds after which a connection that has not answered is given up, so that the pool is not used up by it. */
-const QUERY_TIMEOUT = 5_000
+/** Milliseconds. */
+const LONGEST_SILENCE = 5_000
 
-/** Opens a pool; connects on first use. */
-export function openDatabase(address: DatabaseAddress): RommDatabase {
-  const dialect = address.driver === 'postgresql' ? postgres(address) : mysql(address)
+/**
+ * Opens a pool; connects on first use.
+ * @param silence milliseconds after which a connection that says nothing is given up, whether it is idle or asked: one
+ *   to a server that hangs, or is gone without a word, would keep its place in the pool for a quarter of an hour
+ */
+export function openDatabase(address: DatabaseAddress, silence: number = LONGEST_SILENCE): RommDatabase {
+  const dialect = address.driver === 'postgresql' ? postgres(address, silence) : mysql(address, silence)
   return new Kysely<RommTables>({ dialect })
 }
 
-function mysql(address: DatabaseAddress): MysqlDialect {
+function impatient(socket: Socket, silence: number): Socket {
+  return socket.setTimeout(silence, () => socket.destroy(new Error(`nothing heard for ${silence} ms`)))
+}
+
+function mysql(address: DatabaseAddress, silence: number): MysqlDialect {
   const pool = createPool({
     host: address.host,
     port: address.port,
@@ -60,16 +69,23 @@ function mysql(address: DatabaseAddress): MysqlDialect {
     password: address.password,
     database: address.name,
     connectionLimit: address.poolSize,
-    connectTimeout: QUERY_TIMEOUT,
+    connectTimeout: silence,
+    stream: () => impatient(connect(address.port, address.host).setNoDelay(), silence),
     // RomM fact: it writes UTC literals into columns without a zone.
     timezone: 'Z',
     charset: 'utf8mb4',
-    ...(address.tls && { ssl: {} }),
+    ...(address.tls && { ssl: { verifyIdentity: true } }),
   })
-  return new MysqlDialect({ pool })
+  return new MysqlDialect({
+    pool,
+    // Values are escaped with backslashes here. Under NO_BACKSLASH_ESCAPES a name could end its literal and go on as SQL.
+    onCreateConnection: async (connection) => {
+      await connection.executeQuery(CompiledQuery.raw("set session sql_mode = ''"))
+    },
+  })
 }
 
-function postgres(address: DatabaseAddress): PostgresDialect {
+function postgres(address: DatabaseAddress, silence: number): PostgresDialect {
   const pool = new Pool({
     host: address.host,
     port: address.port,
@@ -77,8 +93,8 @@ function postgres(address: DatabaseAddress): PostgresDialect {
     password: address.password,
     database: address.name,
     max: address.poolSize,
-    connectionTimeoutMillis: QUERY_TIMEOUT,
-    query_timeout: QUERY_TIMEOUT,
+    connectionTimeoutMillis: silence,
+    stream: () => impatient(new Socket(), silence),
     ...(address.tls && { ssl: true }),
   })
   // An idle connection that breaks is replaced on next use; unheard, the event would end the process.

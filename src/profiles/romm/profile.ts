@@ -264,6 +264,7 @@ function verdictLookup(name: string, options: RommOptions, context: ProfileConte
     freshFor: options.ask.ttl,
     staleIfError: 0,
     deadline: options.ask.timeout,
+    pause: 0,
   })
 }
 

@@ -2,6 +2,7 @@ import type { CredentialKind } from '../../identity/credential.ts'
 import { ScopeSet } from '../../identity/scope.ts'
 import type { Permit } from '../../pipeline/permit.ts'
 import type { Requirement, RouteRule } from '../../pipeline/rule.ts'
+import { segmentsOf } from '../../routes/template.ts'
 
 /** RomM fact: its web server passes these prefixes to the backend as strings, `/apix` included. */
 export const PROTECTED_PREFIXES = ['/api', '/ws', '/netplay'] as const
@@ -109,14 +110,12 @@ function ruleOf(row: Row): RouteRule {
 }
 
 /**
- * RomM fact: the requests after which somebody may be somebody else, or may do something else. Templates are those of
- * its document, so every spelling that leads to a row is covered by the row.
+ * RomM fact: the requests after which somebody may be somebody else, or may do something else. Told by the path and not by
+ * the rule that spoke for it: an operator's wildcard must not make a change go unnoticed.
  */
-const CHANGES_IDENTITY: ReadonlySet<string> = new Set([
+const CHANGES_IDENTITY = [
   'POST /api/login',
   'POST /api/logout',
-  'POST /api/token',
-  'GET /api/login/openid',
   'GET /api/oauth/openid',
   'POST /api/reset-password',
   'POST /api/users',
@@ -134,8 +133,11 @@ const CHANGES_IDENTITY: ReadonlySet<string> = new Set([
   'PUT /api/permissions/groups/{id}',
   'DELETE /api/permissions/groups/{id}',
   'PUT /api/permissions/users/{user_id}',
-])
+].map((row) => row.split(/[ /]+/))
 
-export function changesIdentity(permit: Permit): boolean {
-  return CHANGES_IDENTITY.has(`${permit.method} ${permit.rule.template}`)
+export function changesIdentity({ method, target }: Pick<Permit, 'method' | 'target'>): boolean {
+  const asked = [method, ...segmentsOf(target.path)]
+  return CHANGES_IDENTITY.some(
+    (row) => row.length === asked.length && row.every((part, i) => part === asked[i] || part.startsWith('{')),
+  )
 }

@@ -9,6 +9,8 @@ import type { RommBehaviour } from './version.ts'
 
 /** RomM fact: the width of the column. */
 const LONGEST_NAME = 255
+/** RomM fact: every hash begins so; an OIDC user has a UUID in its place, which no password matches. */
+const BCRYPT = '$2'
 
 const EXPLAINED: Readonly<Record<QueryFault, string>> = {
   missing_right:
@@ -31,7 +33,6 @@ export interface SourceOptions {
  */
 export class RommSources {
   readonly #options: SourceOptions
-  #generation: Generation | undefined
 
   constructor(options: SourceOptions) {
     this.#options = options
@@ -83,17 +84,11 @@ export class RommSources {
     })
   }
 
-  /** Runs a look-up; one that meets another schema than it was looked at last (an upgrade) runs once more. */
+  /** The schema is looked at every time: after an upgrade of RomM the same columns mean something else. */
   async #read<T>(look: (db: RommDatabase, generation: Generation) => Promise<T>): Promise<T> {
     const { db } = this.#options
     try {
-      const known = this.#generation
-      try {
-        return await look(db, (this.#generation ??= await generationOf(db)))
-      } catch (error) {
-        if (known === undefined || faultOf(error) !== 'other_schema') throw error
-        return await look(db, (this.#generation = await generationOf(db)))
-      }
+      return await look(db, await generationOf(db))
     } catch (error) {
       throw new PosternError('could_not_check', EXPLAINED[faultOf(error)], { cause: error })
     }
@@ -114,7 +109,7 @@ export class RommSources {
       username: row.username,
       role,
       enabled: Boolean(row.enabled),
-      passwordHash: row.hashed_password ?? undefined,
+      passwordHash: row.hashed_password?.startsWith(BCRYPT) ? row.hashed_password : undefined,
       scopes:
         permissions === undefined
           ? scopesOfRole(role, kiosk)
