@@ -125,7 +125,7 @@ export class StandaloneStore {
     const user = this.#user(username)
     const held = scopesOf(user.scopes)
     const lacking = (scopes ?? []).filter((scope) => !held.includes(scope))
-    check(true, `${user.username} does not have ${lacking.join(', ')} to give.`)
+    check(lacking.length === 0, `${user.username} does not have ${lacking.join(', ')} to give.`)
     check(name !== '' && !hasControl(name), 'The name of a token is a line of text.')
     const now = this.#options.clock.now()
     check(expiresAt === undefined || expiresAt > now, 'The token would have expired already.')
