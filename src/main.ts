@@ -1,12 +1,16 @@
 import { systemClock } from './identity/clock.ts'
 import { runCheck, CHECK_USAGE } from './cli/check.ts'
 import type { CliContext } from './cli/context.ts'
+import { DEMO_USAGE, runDemo } from './cli/demo/demo.ts'
 import { DOCS_USAGE, runDocs } from './cli/docs.ts'
 import { EXPLAIN_USAGE, runExplain } from './cli/explain.ts'
 import { KEYS_USAGE, runKeys } from './cli/keys.ts'
 import { ROUTES_USAGE, runRoutes } from './cli/routes.ts'
 import { createReadSecret } from './cli/secret.ts'
 import { runServe, SERVE_USAGE } from './cli/serve.ts'
+import { onStore } from './cli/standalone.ts'
+import { runToken, TOKEN_USAGE } from './cli/token.ts'
+import { runUser, USER_USAGE } from './cli/user.ts'
 import { asPosternError } from './errors.ts'
 import type { FailureCode } from './errors.ts'
 
@@ -21,6 +25,9 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['routes', { usage: ROUTES_USAGE, run: runRoutes }],
   ['explain', { usage: EXPLAIN_USAGE, run: runExplain }],
   ['keys', { usage: KEYS_USAGE, run: runKeys }],
+  ['user', { usage: USER_USAGE, run: onStore(runUser) }],
+  ['token', { usage: TOKEN_USAGE, run: onStore(runToken) }],
+  ['demo', { usage: DEMO_USAGE, run: runDemo }],
   ['docs', { usage: DOCS_USAGE, run: runDocs }],
 ])
 

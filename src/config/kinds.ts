@@ -78,7 +78,6 @@ export const KINDS = {
   ),
   method: matching('^[A-Z][A-Z-]*$', 'an HTTP method in upper case, such as GET'),
   headerName: matching("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", 'the name of an HTTP header'),
-  cookieName: matching("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", 'the name of a cookie'),
   scope: matching('^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$', 'the name of a scope, without spaces (RFC 6749 §3.3)'),
   tokenPrefix: matching('^[A-Za-z0-9]+_$', 'letters and digits with an underscore at the end, such as pst_'),
   version: matching('^\\d+\\.\\d+\\.\\d+([-+.].*)?$', 'a version such as 5.2.0'),

@@ -3,7 +3,6 @@ import type { Problem, Warning } from './problem.ts'
 import type { Config } from './schema.ts'
 import type { ListenAddress } from './values.ts'
 
-const LOOPBACK = /^(?:127\.|::1$|localhost$)/
 const ANY_ADDRESS = /^(?:0\.0\.0\.0|::)$/
 
 /** What is wrong between settings that are each good by themselves. */
@@ -15,22 +14,13 @@ export function contradictions(config: Config): readonly Problem[] {
     ...redisProblems('redis', config.redis),
     ...redisProblems('romm.redis', config.romm.redis),
     ...databaseProblems(config),
-    ...observeProblems(config),
     ...translateProblems(config),
   ]
 }
 
 /** What works and deserves a word at every start. Danger is found by its name, so that none is forgotten. */
 export function remarks(config: Config): readonly Warning[] {
-  const { admin } = config.listen
   const warnings: Warning[] = dangers(config, '')
-  if (config.enforcement === 'observe') {
-    warnings.push({ path: 'enforcement', message: 'nothing is refused: decisions are only logged' })
-  }
-  if (admin !== 'off' && admin.kind === 'tcp' && !LOOPBACK.test(admin.host)) {
-    const message = 'the admin listener is open to the network'
-    warnings.push({ path: 'listen.admin', message, hint: 'listen on 127.0.0.1 or on a Unix socket' })
-  }
   if (config.replicas > 1 && !config.redis) {
     const message = 'replicas without a shared Redis learn of revocations only when they next ask the source'
     warnings.push({ path: 'redis', message, hint: 'give the Redis that the replicas share' })
@@ -47,19 +37,11 @@ function ruleProblems(rules: Config['rules']): readonly Problem[] {
   return reading.ok ? [] : reading.problems
 }
 
-function listenProblems({ listen, decision }: Config): readonly Problem[] {
-  const entries: readonly (readonly [string, ListenAddress | 'off'])[] = [
-    ['listen.edge', listen.edge],
-    ['listen.probes', listen.probes],
-    ['listen.admin', listen.admin],
-    ['decision.listen', decision.listen],
+function listenProblems({ listen }: Config): readonly Problem[] {
+  if (!collide(listen.edge, listen.probes)) return []
+  return [
+    { path: 'listen.probes', message: 'is the address of listen.edge too', hint: 'choose another port' },
   ]
-  return entries.flatMap(([path, address], index) =>
-    entries
-      .slice(0, index)
-      .filter(([other, taken]) => collide(address, taken) && !mayShare(path, other))
-      .map(([other]) => ({ path, message: `is the address of ${other} too`, hint: 'choose another port' })),
-  )
 }
 
 function collide(a: ListenAddress | 'off', b: ListenAddress | 'off'): boolean {
@@ -69,10 +51,6 @@ function collide(a: ListenAddress | 'off', b: ListenAddress | 'off'): boolean {
   // Port 0 is whatever is free.
   if (a.port === 0 || a.port !== b.port) return false
   return a.host === b.host || ANY_ADDRESS.test(a.host) || ANY_ADDRESS.test(b.host)
-}
-
-function mayShare(path: string, other: string): boolean {
-  return path === 'listen.admin' && other === 'listen.probes'
 }
 
 function corsProblems({ cors }: Config): readonly Problem[] {
@@ -111,12 +89,6 @@ function databaseProblems({ romm: { database } }: Config): readonly Problem[] {
       message: 'must be given with the rest of the section',
       hint: name === 'host' ? 'where is the database?' : 'a user that may only read is enough',
     }))
-}
-
-function observeProblems({ enforcement, profile }: Config): readonly Problem[] {
-  if (enforcement !== 'observe' || profile === 'romm') return []
-  const message = 'would open a backend that checks nothing itself'
-  return [{ path: 'enforcement', message, hint: 'if that is meant, write dangerouslyObserveOnly' }]
 }
 
 function translateProblems({ upstream, profile, romm }: Config): readonly Problem[] {

@@ -21,7 +21,6 @@ const SAMPLES: Readonly<Record<KindName, string>> = {
   routePath: '/api/**',
   method: 'PATCH',
   headerName: 'X-Who',
-  cookieName: 'who',
   scope: 'roms.read',
   tokenPrefix: 'abc_',
   version: '5.2.0',
@@ -30,7 +29,6 @@ const SAMPLES: Readonly<Record<KindName, string>> = {
 }
 const SPECIAL: Readonly<Record<string, { readonly text: string; readonly value: unknown }>> = {
   'upstream.credentials': { text: 'strip', value: 'strip' },
-  'standalone.sessionLifetime': { text: '7m', value: 420_000 },
   'scopes.implies': { text: '{"a":["b"]}', value: { a: ['b'] } },
   rules: { text: '[{"path":"/x","closed":true}]', value: [{ path: '/x', closed: true }] },
 }

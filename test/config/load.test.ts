@@ -178,7 +178,7 @@ t.test("RomM's own variables are read under its profile, files included", async 
     REDIS_HOST: 'romm-redis',
     REDIS_SSL: 'True',
     REDIS_PASSWORD: '',
-    DISABLE_DOWNLOAD_ENDPOINT_AUTH: 'perhaps',
+    KIOSK_MODE: 'perhaps',
   }
   const { romm } = load(UPSTREAM, { env, read: () => 'pw\n' }).config
   t.match(romm.database, {
@@ -192,7 +192,7 @@ t.test("RomM's own variables are read under its profile, files included", async 
   t.match(romm.redis, { host: 'romm-redis', port: 6379, tls: true })
   t.equal(romm.redis?.password, undefined)
   t.equal(romm.secret, 'k')
-  t.equal(romm.openDownloads, false, 'as RomM reads it')
+  t.equal(romm.kiosk, false, 'as RomM reads it')
   t.equal(load(`${UPSTREAM}profile: standalone`, { env }).config.romm.secret, undefined)
   const byUrl = load(`${UPSTREAM}romm: { redis: redis://other }`, { env, read: () => 'pw' }).config.romm.redis
   t.equal(byUrl?.host, undefined, 'REDIS_HOST gives way to a whole URL')
@@ -217,8 +217,7 @@ t.test('what Kubernetes says of a service called postern is nobody’s setting',
 
 t.test('settings that contradict each other are refused', async () => {
   t.same(refused('listen: { edge: "127.0.0.1:8091" }'), ['listen.probes'])
-  t.same(refused('listen: { probes: "127.0.0.1:8092" }'), [], 'probes and admin may share an address')
-  t.same(refused('listen: { edge: "unix:/a", admin: "unix:/a" }'), ['listen.admin'])
+  t.same(refused('listen: { edge: "unix:/a", probes: "unix:/a" }'), ['listen.probes'])
   t.same(refused('listen: { edge: "127.0.0.1:0", probes: "127.0.0.1:0" }'), [])
   t.same(refused('cors: { mode: own }'), ['cors.origins'])
   t.same(refused('cors: { mode: own, origins: ["*"], credentials: true }'), ['cors.credentials'])
@@ -226,7 +225,6 @@ t.test('settings that contradict each other are refused', async () => {
   t.same(refused('redis: { host: a, url: "redis://b" }'), ['redis'])
   t.same(refused('redis: { sentinels: ["a:1"] }'), ['redis.sentinelName'])
   t.same(refused('romm: { database: { name: x } }'), ['romm.database.host', 'romm.database.user'])
-  t.same(refused('profile: standalone\nenforcement: observe'), ['enforcement'])
   t.same(refused('upstream.credentials: x'), ['upstream.credentials'], 'dots in a key are no path')
 })
 
@@ -244,10 +242,9 @@ t.test('a rule requires exactly one thing', async () => {
 
 t.test('danger is named on every start', async () => {
   const text = 'dangerouslyTrustAllProxies: true\nrules: [{ path: /**, dangerouslyPublic: true }]\n'
-  const { warnings } = load(`${UPSTREAM}${text}profile: standalone\nenforcement: dangerouslyObserveOnly\n`)
+  const { warnings } = load(`${UPSTREAM}${text}profile: standalone\n`)
   t.same(warnings.map(({ path }) => path).sort(), [
     'dangerouslyTrustAllProxies',
-    'enforcement',
     'rules[0].dangerouslyPublic',
   ])
 })
@@ -255,7 +252,5 @@ t.test('danger is named on every start', async () => {
 t.test('what works but may not be meant is remarked', async () => {
   t.same(remarked('replicas: 2'), ['redis'])
   t.same(remarked('redis: redis://r'), ['cache.secret'])
-  t.same(remarked('listen: { admin: "0.0.0.0:8092" }'), ['listen.admin'])
-  t.same(remarked('standalone: { cookie: x }'), ['standalone'])
-  t.same(remarked('enforcement: observe'), ['enforcement'])
+  t.same(remarked('standalone: { tokenPrefix: x_ }'), ['standalone'])
 })

@@ -88,12 +88,6 @@ export const conflict = choice(['resolve', 'reject'], {
   default: 'resolve',
 })
 
-export const enforcement = choice(['enforce', 'observe', 'dangerouslyObserveOnly'], {
-  description:
-    'Refuse, or only log what would be refused (`observe`) and forward it; before a backend that checks nothing itself that is called `dangerouslyObserveOnly`.',
-  default: 'enforce',
-})
-
 export const cache = section('How long a checked credential counts, and how fast a change is noticed.', {
   revalidate: written('duration', {
     description:
@@ -107,11 +101,6 @@ export const cache = section('How long a checked credential counts, and how fast
       'How long a confirmed credential still counts while its source is away; after that it is asked elsewhere or answered with 503.',
     default: '30s',
     atMost: '1h',
-  }),
-  revokeWait: written('duration', {
-    description: 'How long the answer to a change waits, at most, for other replicas to have heard of it.',
-    default: '100ms',
-    atMost: '10s',
   }),
   entries: count({
     description: 'How many credentials are kept in the process, about 1 kB each.',

@@ -86,11 +86,6 @@ export const romm = section(
       description: 'RomM runs with KIOSK_MODE: requests without a credential may read.',
       default: false,
     }),
-    openDownloads: flag({
-      description:
-        'RomM runs with DISABLE_DOWNLOAD_ENDPOINT_AUTH: downloads and feeds are open to everybody.',
-      default: false,
-    }),
     firstRun: choice(['closed', 'open'], {
       description: 'Setup and the first admin: closed to strangers, or open for as long as no admin exists.',
       default: 'closed',
@@ -112,12 +107,6 @@ export const standalone = section(
     database: written('path', {
       description: 'File of the SQLite database.',
       default: './data/postern.sqlite',
-    }),
-    cookie: written('cookieName', { description: 'Name of the session cookie.', default: 'postern_session' }),
-    sessionLifetime: written('duration', {
-      description: 'How long a session is good after it was last used.',
-      default: '14d',
-      atLeast: '1m',
     }),
     tokenPrefix: written('tokenPrefix', {
       description: 'How its tokens begin, so that secret scanners and people know them.',

@@ -10,27 +10,8 @@ export const listen = section(
       default: '0.0.0.0:8090',
     }),
     probes: written('optionalListen', {
-      description: 'Liveness, readiness and metrics; may be the same address as `admin`.',
+      description: 'Liveness, readiness and metrics.',
       default: '0.0.0.0:8091',
-    }),
-    admin: written('optionalListen', {
-      description:
-        'What the command line talks to; loopback only, since whoever reaches it can block people.',
-      default: '127.0.0.1:8092',
-    }),
-  },
-)
-
-export const decision = section(
-  'The decision API, for a proxy that keeps the data path and asks Postern about each request.',
-  {
-    listen: written('optionalListen', {
-      description: 'Its own listener; off, since it needs a proxy that is set up for it.',
-      default: 'off',
-    }),
-    callers: list('proxyRange', {
-      description: 'Who may ask; nobody unless named. Over a Unix socket everybody who can open it may.',
-      default: [],
     }),
   },
 )
@@ -130,22 +111,9 @@ export const limits = section('Bounds on what a client may send, and how slowly.
     default: '300s',
     atLeast: '1ms',
   }),
-  discardBytes: written('size', {
-    description: 'How much of a refused upload is read and thrown away, so that the client reads the answer.',
-    default: '1MiB',
-  }),
-  discardTime: written('duration', {
-    description: 'How long reading a refused upload may go on.',
-    default: '2s',
-  }),
 })
 
 export const sockets = section('WebSockets and the engine.io transport.', {
-  polling: flag({
-    description:
-      'Let engine.io fall back to long polling; off, since whoever learns a `sid` could continue it.',
-    default: false,
-  }),
   origins: list('origin', {
     description: 'Origins besides our own whose pages may open a socket with a session cookie.',
     default: [],

@@ -18,5 +18,4 @@ export const ROMM_ENVIRONMENT = {
   REDIS_DB: 'romm.redis.db',
   REDIS_SSL: 'romm.redis.tls',
   KIOSK_MODE: 'romm.kiosk',
-  DISABLE_DOWNLOAD_ENDPOINT_AUTH: 'romm.openDownloads',
 } as const satisfies Readonly<Record<string, string>>
