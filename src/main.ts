@@ -8,7 +8,6 @@ import { KEYS_USAGE, runKeys } from './cli/keys.ts'
 import { ROUTES_USAGE, runRoutes } from './cli/routes.ts'
 import { createReadSecret } from './cli/secret.ts'
 import { runServe, SERVE_USAGE } from './cli/serve.ts'
-import { onStore } from './cli/standalone.ts'
 import { runToken, TOKEN_USAGE } from './cli/token.ts'
 import { runUser, USER_USAGE } from './cli/user.ts'
 import { asPosternError } from './errors.ts'
@@ -25,8 +24,8 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['routes', { usage: ROUTES_USAGE, run: runRoutes }],
   ['explain', { usage: EXPLAIN_USAGE, run: runExplain }],
   ['keys', { usage: KEYS_USAGE, run: runKeys }],
-  ['user', { usage: USER_USAGE, run: onStore(runUser) }],
-  ['token', { usage: TOKEN_USAGE, run: onStore(runToken) }],
+  ['user', { usage: USER_USAGE, run: runUser }],
+  ['token', { usage: TOKEN_USAGE, run: runToken }],
   ['demo', { usage: DEMO_USAGE, run: runDemo }],
   ['docs', { usage: DOCS_USAGE, run: runDocs }],
 ])

@@ -9,9 +9,9 @@ import { StandaloneStore } from '../../src/profiles/standalone/store.ts'
 import { virtualClock } from './clock.ts'
 import type { VirtualClock } from './clock.ts'
 
-export const PREFIX = 'pst_'
+const PREFIX = 'pst_'
 /** Milliseconds, as the configuration's defaults make them. */
-export const FRESHNESS = { freshFor: 3_000, staleIfError: 30_000, deadline: 1_000, maxEntries: 1_000 }
+const FRESHNESS = { freshFor: 3_000, staleIfError: 30_000, deadline: 1_000, maxEntries: 1_000 }
 
 /** A file that does not exist yet, in a folder that does not either. */
 export function newFile(t: Test): string {
