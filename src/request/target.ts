@@ -65,7 +65,8 @@ const ENCODE_RAW: Readonly<Record<string, string>> = {
 const QUERY_BYTES = /^[\x21\x22\x24-\x5b\x5d-\x7e]*$/
 const PATH_BYTES = /^[\x21\x22\x24-\x5b\x5d-\x7e]*$/
 const UNRESERVED = /^[A-Za-z0-9\-._~]$/
-const DOT_SEGMENT = /(?:^|\/)\.{1,2}(?:\/|$)/
+// Servlet containers cut a segment's parameters off before they look at its dots: '/a/..;x/b' is '/b' to them.
+const DOT_SEGMENT = /\/\.{1,2}(?:\/|;|%3B|$)/
 
 /**
  * @param raw the request target as it stood in the request line

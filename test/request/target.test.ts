@@ -56,6 +56,8 @@ const REFUSED: readonly (readonly [fault: string, ...targets: string[]])[] = [
     '/../',
   ],
   ['dot_segment', '//..//api', '/a//../b', '/%2E%2E/%2e%2e/etc/passwd', '/..?x', 'http://romm.example/..'],
+  // Servlet containers read these as dot segments.
+  ['dot_segment', '/a/..;/b', '/a/..;x=1/b', '/.;/a', '/a/..;', '/a/%2e%2e;/b', '/a/..%3b/b', '/a/..%3B'],
   // CVE-2026-42272, CVE-2026-52844: an encoded separator is one to the backend that decodes before it routes.
   [
     'encoded_separator',
