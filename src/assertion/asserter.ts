@@ -9,7 +9,7 @@ import type { SigningKey } from './folder.ts'
 import type { KeyRing } from './keys.ts'
 
 /** RFC 8725 §3.11: says what it is, so that it is never taken for another kind of token, nor another for it. */
-export const ASSERTION_TYPE = 'postern+jwt'
+const ASSERTION_TYPE = 'postern+jwt'
 
 export interface AsserterOptions {
   readonly ring: Pick<KeyRing, 'signing'>

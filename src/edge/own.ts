@@ -14,7 +14,7 @@ import { renderDenial, sendAnswer } from './answer.ts'
 import type { Cors } from './cors.ts'
 import type { OwnEndpoint } from './handler.ts'
 
-export const JWKS_PATH = '/.well-known/postern/jwks.json'
+const JWKS_PATH = '/.well-known/postern/jwks.json'
 /** Never forwarded, whatever stands below it. */
 const OWN_PREFIX = '/-/postern'
 const ME_PATH = `${OWN_PREFIX}/me`

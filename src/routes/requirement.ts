@@ -8,7 +8,7 @@ const STRICTNESS = [
 ] as const satisfies readonly Requirement['kind'][]
 
 /** What satisfies both: of two kinds the stricter, of two lists of scopes the union. */
-export function bothRequired(a: Requirement, b: Requirement): Requirement {
+function bothRequired(a: Requirement, b: Requirement): Requirement {
   if (a.kind === 'scopes' && b.kind === 'scopes') return { kind: 'scopes', scopes: a.scopes.union(b.scopes) }
   return STRICTNESS.indexOf(a.kind) >= STRICTNESS.indexOf(b.kind) ? a : b
 }

@@ -19,7 +19,10 @@ export function demoCommands(info: DemoInfo): string[] {
       'what the backend sees of bob: no token, but a signed assertion',
       `curl -H '${bearer}' ${gateway}/whoami`,
     ],
-    ['an echo over a WebSocket', `npx node -e '${socketScript(gateway, bearer)}'`],
+    [
+      'an echo over a WebSocket (from this folder, whose Node can send the header)',
+      `npx node -e '${socketScript(gateway, bearer)}'`,
+    ],
   ] as const
   return steps.flatMap(([outcome, command]) => [`# ${outcome}`, command, ''])
 }

@@ -7,7 +7,7 @@ import type { ProfileContext } from '../profile.ts'
 import type { RommSources } from './sources.ts'
 
 /** A look-up that counts answers as the context says, with a tenth of its room for names that lead nowhere. */
-export function lookup<V extends object>(
+function lookup<V extends object>(
   context: ProfileContext,
   name: string,
   source: Source<V>,

@@ -23,7 +23,7 @@ const WRITE_SCOPES = ScopeSet.of([
   'playlists.write',
 ])
 const EDIT_SCOPES = ScopeSet.of([...WRITE_SCOPES, 'roms.write', 'platforms.write', 'firmware.write'])
-export const FULL_SCOPES = ScopeSet.of([
+const FULL_SCOPES = ScopeSet.of([
   ...EDIT_SCOPES,
   'users.read',
   'users.write',
