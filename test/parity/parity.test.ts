@@ -164,10 +164,11 @@ t.test('with the first run closed, its routes are refused to whoever lacks the s
   })
 })
 
+const isToken = (name: string): boolean => /^rmm |\+ rmm vera$/.test(name)
+
 t.test(
   'with the URL alone it is the same, but that a token missing a scope is left to the backend',
   async (t) => {
-    const isToken = (name: string): boolean => /^rmm |\+ rmm vera$/.test(name)
     const expect = (pair: Pair): string => {
       const wanted = asRecorded(pair)
       return wanted === '403' && isToken(pair.name) ? 'forward' : wanted
