@@ -52,8 +52,7 @@ interface Flight<V> {
 }
 
 interface Batch {
-  readonly overtaken: Set<string>
-  all: boolean
+  overtaken: boolean
 }
 
 const CHUNK = 500
@@ -126,7 +125,6 @@ export class Lookup<V extends object> {
     this.#entries.delete(key)
     this.#absent.delete(key)
     this.#overtake(key)
-    for (const batch of this.#batches) batch.overtaken.add(key)
   }
 
   invalidateWhere(matches: (value: V, key: string) => boolean): void {
@@ -157,20 +155,19 @@ export class Lookup<V extends object> {
       const entry = this.#entries.peek(key)
       if (entry !== undefined) known.set(key, entry.value)
     }
-    const batch: Batch = { overtaken: new Set(), all: false }
+    const batch: Batch = { overtaken: false }
     this.#batches.add(batch)
     const askedAt = this.#options.clock.monotonic()
     try {
       const answers = await this.#question([...known.keys()], known)
-      for (const [key, before] of known) {
-        if (!batch.all && !batch.overtaken.has(key)) this.#settle(key, before, answers.get(key), askedAt)
-      }
+      if (batch.overtaken) return
+      for (const [key, before] of known) this.#settle(key, before, answers.get(key), askedAt)
     } finally {
       this.#batches.delete(batch)
     }
   }
 
-  /** Takes a batch's answer for one key, unless something newer stands there by now. */
+  /** Takes a batch's answer for one key, unless it was invalidated, or something newer stands there by now. */
   #settle(key: string, before: V, answer: V | undefined, askedAt: number): void {
     const entry = this.#entries.peek(key)
     if (entry === undefined || entry.value !== before || entry.confirmedAt > askedAt) return
@@ -283,7 +280,7 @@ export class Lookup<V extends object> {
   #overtakeAll(): void {
     this.#invalidatedAt = this.#options.clock.monotonic()
     for (const key of this.#flights.keys()) this.#overtake(key)
-    for (const batch of this.#batches) batch.all = true
+    for (const batch of this.#batches) batch.overtaken = true
   }
 
   #overtake(key: string): void {
