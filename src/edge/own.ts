@@ -18,6 +18,7 @@ const JWKS_PATH = '/.well-known/postern/jwks.json'
 /** Never forwarded, whatever stands below it. */
 const OWN_PREFIX = '/-/postern'
 const ME_PATH = `${OWN_PREFIX}/me`
+const READING: readonly string[] = ['GET', 'HEAD']
 
 export interface OwnOptions {
   readonly identify: (request: GatewayRequest) => MaybePromise<Authentication | undefined>
@@ -51,9 +52,12 @@ export async function createOwnEndpoints(options: OwnOptions): Promise<OwnEndpoi
 
   return (request, req, res) => {
     const { path } = request.target
-    if (path === ME_PATH && (request.method === 'GET' || request.method === 'HEAD')) {
+    const isOurs = path === ME_PATH || (path === JWKS_PATH && options.jwks !== undefined)
+    if (isOurs && !READING.includes(request.method)) {
+      refuse(options, request, { kind: 'deny', reason: 'method_not_allowed', allow: READING }, req, res)
+    } else if (path === ME_PATH) {
       void answerMe(options, request, req, res)
-    } else if (path === JWKS_PATH && options.jwks !== undefined) {
+    } else if (isOurs) {
       req.url = path
       serve(req, res)
     } else if (path === JWKS_PATH || path === OWN_PREFIX || path.startsWith(`${OWN_PREFIX}/`)) {
