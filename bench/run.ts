@@ -11,7 +11,7 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { countInstructions, cpuSeconds, isInstalled, median, ownLoad, start, wrk } from './measure.ts'
 
-const CASES = ['upstream', 'bare', 'reply-from', 'http-proxy-3'] as const
+const CASES = ['upstream', 'gateway', 'bare', 'reply-from', 'http-proxy-3'] as const
 const CONNECTIONS = 32
 
 const { values } = parseArgs({
