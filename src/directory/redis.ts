@@ -14,6 +14,8 @@ export interface RedisAddress {
 
 /** Milliseconds that one command may take: a hung Redis raises no event, only this notices it. */
 const COMMAND_TIMEOUT = 500
+/** Milliseconds of silence after which a connection is given up: the host behind it may be another one by now. */
+const LONGEST_SILENCE = 2_000
 
 /**
  * A connection that fails at once while Redis is away instead of queueing (a look-up then goes on without it), and
@@ -31,7 +33,8 @@ export function connectRedis(
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     commandTimeout: COMMAND_TIMEOUT,
-    connectTimeout: 2_000,
+    connectTimeout: LONGEST_SILENCE,
+    socketTimeout: LONGEST_SILENCE,
     retryStrategy: (times: number) => Math.min(50 * 2 ** Math.min(times, 6), 2_000),
     ...(address.username !== undefined && { username: address.username }),
     ...(address.password !== undefined && { password: address.password }),
