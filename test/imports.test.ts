@@ -17,7 +17,7 @@ t.test('every kind of violation is seen, with its line', async (t) => {
   const folder = t.testdir({
     'main.ts': "import { a } from './cli/a.ts'\nimport process from 'node:process'\nprocess.exit(a)\n",
     'stray.ts': "import { b } from './routes/b.ts'\n",
-    cli: { 'a.ts': "export { x } from '../gateway.ts'\nexport const a = await import('../edge/a.ts')\n" },
+    cli: { 'a.ts': "export { x } from '../gateway/gateway.ts'\nexport const a = await import('../edge/a.ts')\n" },
     directory: { 'a.ts': "import { Redis } from 'ioredis'\nexport const a = ['from', 'x']\n" },
     edge: {
       'a.ts': "import {\n  one,\n  two,\n} from '../admin/a.ts'\nimport fastify from 'fastify'\n",
@@ -45,10 +45,10 @@ t.test('every kind of violation is seen, with its line', async (t) => {
     'observe/a.ts:2: observe imports types only, not pipeline',
     'pipeline/forge.ts:1: issuePermit is for src/pipeline/decide.ts alone',
     'pipeline/hand-on.ts:1: issuePermit is for src/pipeline/decide.ts alone',
-    'routes/a.ts:2: undici lives in upstream, gateway.ts, not in routes',
+    'routes/a.ts:2: undici lives in upstream, gateway, not in routes',
     'routes/a.ts:4: imports a computed name',
     'stray.ts:1: stray.ts has no place in the order of folders',
-    'upstream/a.ts:1: ioredis lives in directory, gateway.ts, not in upstream',
+    'upstream/a.ts:1: ioredis lives in directory, gateway, not in upstream',
   ])
 })
 

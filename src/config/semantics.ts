@@ -20,12 +20,23 @@ export function contradictions(config: Config): readonly Problem[] {
 
 /** What works and deserves a word at every start. Danger is found by its name, so that none is forgotten. */
 export function remarks(config: Config): readonly Warning[] {
-  const warnings: Warning[] = dangers(config, '')
-  if (config.replicas > 1 && !config.redis) {
+  return [...dangers(config, ''), ...(config.profile === 'standalone' ? oneProcess(config) : sharing(config))]
+}
+
+/** The standalone profile keeps people and tokens in a file, and tells no other process of a change. */
+function oneProcess({ redis, replicas }: Config): readonly Warning[] {
+  const message = 'is of no use: the profile standalone is for one process alone'
+  const surplus = [...(redis ? ['redis'] : []), ...(replicas > 1 ? ['replicas'] : [])]
+  return surplus.map((path) => ({ path, message }))
+}
+
+function sharing({ redis, replicas, cache }: Config): readonly Warning[] {
+  const warnings: Warning[] = []
+  if (replicas > 1 && !redis) {
     const message = 'replicas without a shared Redis learn of revocations only when they next ask the source'
     warnings.push({ path: 'redis', message, hint: 'give the Redis that the replicas share' })
   }
-  if (config.redis && config.cache.secret === undefined) {
+  if (redis && cache.secret === undefined) {
     const message = 'lookups are not kept in Redis, since nothing signs them'
     warnings.push({ path: 'cache.secret', message, hint: 'give every replica the same secret' })
   }

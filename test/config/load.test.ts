@@ -253,4 +253,5 @@ t.test('what works but may not be meant is remarked', async () => {
   t.same(remarked('replicas: 2'), ['redis'])
   t.same(remarked('redis: redis://r'), ['cache.secret'])
   t.same(remarked('standalone: { tokenPrefix: x_ }'), ['standalone'])
+  t.same(remarked('profile: standalone\nreplicas: 2\nredis: redis://r'), ['redis', 'replicas'])
 })
