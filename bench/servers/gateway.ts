@@ -3,12 +3,11 @@ import { hash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { startGateway } from '../../src/gateway/gateway.ts'
 import { systemClock } from '../../src/identity/clock.ts'
-import { createLogger } from '../../src/observe/log.ts'
+import { buffered, createLogger } from '../../src/observe/log.ts'
 import { fillRomm } from '../../test/support/romm/fixture.ts'
 import { createRommSchema } from '../../test/support/romm/schema.ts'
 import { connect, type Database } from '../../test/support/services.ts'
@@ -22,7 +21,7 @@ const database = await filled(new URL(server.url))
 const gateway = await startGateway(configuration(database), {
   clock: systemClock,
   // Lines are made and written, to where they take no room.
-  logger: createLogger('info', pino.destination('/dev/null')),
+  logger: createLogger('info', buffered('/dev/null')),
 })
 console.log(gateway.edge.slice(gateway.edge.lastIndexOf(':') + 1))
 

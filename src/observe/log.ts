@@ -9,9 +9,22 @@ export type { Logger } from 'pino'
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
 /** JSON lines. What the process was given as secrets never gets here; headers are never logged. */
-export function createLogger(level: LogLevel, destination?: DestinationStream): Logger {
-  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
-  return destination === undefined ? pino(options) : pino(options, destination)
+export function createLogger(
+  level: LogLevel,
+  destination: DestinationStream = buffered(STANDARD_OUTPUT),
+): Logger {
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+}
+
+const STANDARD_OUTPUT = 1
+
+/**
+ * Lines are written many at a time, at the latest after a tenth of a second and when the process ends: one write for
+ * each cost a fifth of all that a forwarded request costs (`npm run bench`).
+ * @param to a file descriptor or a path
+ */
+export function buffered(to: number | string): DestinationStream {
+  return pino.destination({ dest: to, minLength: 4096, periodicFlush: 100, sync: false })
 }
 
 /** What came of a request, for its one line. */
