@@ -39,8 +39,26 @@ const EXIT_CODES: Partial<Record<FailureCode, number>> = {
 }
 const EXIT_OTHER = 70
 
-/** Signals, as promises and callbacks: nothing else in the program touches the process. */
-function signals(): CliContext['signals'] {
+/** Signals, and errors that nobody caught, as promises and callbacks: nothing else in the program touches the process. */
+function signals(err: CliContext['err']): CliContext['signals'] {
+  let report = (error: unknown): void => err(asPosternError(error).message)
+  // Rejections that nobody caught end up here too. After one the state is unknown: a supervisor starts anew.
+  process.on('uncaughtException', (error) => {
+    report(error)
+    process.exit(EXIT_OTHER)
+  })
+  let stopped: Promise<void> | undefined
+  return {
+    // Commands that wait for nobody's word to end are ended by the signal itself.
+    get stopped() {
+      return (stopped ??= untilStopped())
+    },
+    onReload: (reload) => void process.on('SIGHUP', () => void reload()),
+    onCrash: (instead) => (report = instead),
+  }
+}
+
+function untilStopped(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
@@ -49,33 +67,35 @@ function signals(): CliContext['signals'] {
       process.once(signal, () => process.exit(1))
     })
   }
-  return { stopped: promise, onReload: (reload) => void process.on('SIGHUP', () => void reload()) }
+  return promise
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  const err = (line: string): void => console.error(line)
   const context: CliContext = {
     out: (line) => console.log(line),
-    err: (line) => console.error(line),
+    err,
     env: process.env,
     readSecret: createReadSecret(process.stdin, process.stderr),
     now: () => systemClock.now(),
-    signals: signals(),
+    signals: signals(err),
   }
-  const command = COMMANDS.get(args[0] ?? '')
-  if (command === undefined) {
-    const wanted = args[0] === undefined || args[0] === 'help' || args[0] === '--help'
-    const lines = [...COMMANDS.values()].flatMap(({ usage }) => usage)
-    for (const line of ['Usage:', ...lines.map((text) => `  ${text}`)])
-      (wanted ? context.out : context.err)(line)
+  const [name = '--help', ...rest] = args
+  const command = COMMANDS.get(name)
+  if (command === undefined || rest.includes('--help') || rest.includes('-h')) {
+    const wanted = command !== undefined || ['help', '--help', '-h'].includes(name)
+    const usage = command?.usage ?? [...COMMANDS.values()].flatMap((each) => each.usage)
+    if (!wanted) err(`'${name}' is not a command.`)
+    for (const line of ['Usage:', ...usage.map((text) => `  ${text}`)]) (wanted ? context.out : err)(line)
     return wanted ? 0 : 64
   }
   try {
-    await command.run(args.slice(1), context)
+    await command.run(rest, context)
     return 0
   } catch (error) {
     const { code, message } = asPosternError(error)
-    context.err(message)
-    if (code === 'usage') for (const line of command.usage) context.err(`  ${line}`)
+    err(message)
+    if (code === 'usage') for (const line of command.usage) err(`  ${line}`)
     return EXIT_CODES[code] ?? EXIT_OTHER
   }
 }

@@ -17,7 +17,9 @@ t.test('every kind of violation is seen, with its line', async (t) => {
   const folder = t.testdir({
     'main.ts': "import { a } from './cli/a.ts'\nimport process from 'node:process'\nprocess.exit(a)\n",
     'stray.ts': "import { b } from './routes/b.ts'\n",
-    cli: { 'a.ts': "export { x } from '../gateway/gateway.ts'\nexport const a = await import('../edge/a.ts')\n" },
+    cli: {
+      'a.ts': "export { x } from '../gateway/gateway.ts'\nexport const a = await import('../edge/a.ts')\n",
+    },
     directory: { 'a.ts': "import { Redis } from 'ioredis'\nexport const a = ['from', 'x']\n" },
     edge: {
       'a.ts': "import {\n  one,\n  two,\n} from '../admin/a.ts'\nimport fastify from 'fastify'\n",

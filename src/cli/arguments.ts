@@ -35,7 +35,9 @@ function parsed<T extends ParseArgsOptionsConfig>(
   try {
     return parseArgs<Grammar<T>>({ args: [...args], options, allowPositionals: true })
   } catch (error) {
-    throw new PosternError('usage', error instanceof Error ? error.message : String(error), { cause: error })
+    // Its advice on operands that begin with a dash follows after the first sentence.
+    const [sentence = ''] = String(error instanceof Error ? error.message : error).split('. ')
+    throw new PosternError('usage', sentence.replace(/[^.]$/, '$&.'), { cause: error })
   }
 }
 

@@ -14,5 +14,7 @@ export interface CliContext {
     readonly stopped: Promise<void>
     /** `reload` is called whenever the process is asked to read its configuration again. */
     readonly onReload: (reload: () => Promise<void>) => void
+    /** `report` takes the place of the line on the standard error that an error nobody caught leaves behind. */
+    readonly onCrash: (report: (error: unknown) => void) => void
   }
 }

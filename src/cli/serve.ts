@@ -18,14 +18,22 @@ export const SERVE_USAGE = ['postern serve [--config FILE] [--upstream URL] [--s
  */
 export async function runServe(args: readonly string[], context: CliContext): Promise<void> {
   const { values } = parseCommand(args, [], CONFIG_OPTIONS)
+  const { stopped } = context.signals
   const read = (): Configured => configure(values, context)
   const { config, warnings, file } = read()
   const logger = createLogger(config.log.level)
+  context.signals.onCrash((error) => logger.fatal(crash(error), 'an error that nobody caught: ending'))
   for (const warning of warnings) logger.warn(warningLine(warning))
-  const gateway = await startGateway(config, { clock: systemClock, logger })
+  const starting = startGateway(config, { clock: systemClock, logger })
+  // One after the other, and the first when there is something to replace.
+  let reloads: Promise<unknown> = Promise.allSettled([starting])
+  context.signals.onReload(async () => {
+    reloads = reloads.then(async () => reload(await starting, read, logger))
+    await reloads
+  })
+  const gateway = await starting
   announce(gateway, config, file, logger)
-  context.signals.onReload(() => reload(gateway, read, logger))
-  await context.signals.stopped
+  await stopped
   logger.info({ grace: config.shutdown.grace }, 'stopping')
   await gateway.close()
 }
@@ -45,12 +53,19 @@ function announce(gateway: Gateway, config: Config, file: string | undefined, lo
   for (const trouble of gateway.health().troubles) logger.warn(trouble)
 }
 
+/** Where it happened, without what it was about: a message may quote what a client sent, a stack repeats it. */
+function crash(error: unknown): { readonly cause: string; readonly at: string | undefined } {
+  const { name, stack = '' } = error instanceof Error ? error : new Error(typeof error)
+  return { cause: name, at: /^ +at (.+)$/m.exec(stack)?.[1] }
+}
+
 /** A configuration that is not valid, or cannot be started, changes nothing. */
 async function reload(gateway: Gateway, read: () => Configured, logger: Logger): Promise<void> {
   try {
     const { config, warnings, file } = read()
     for (const warning of warnings) logger.warn(warningLine(warning))
     await gateway.reload(config)
+    logger.level = config.log.level
     announce(gateway, config, file, logger)
   } catch (error) {
     const { code, message } = asPosternError(error)

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { createProbes } from '../admin/probes.ts'
 import type { Health } from '../admin/probes.ts'
 import type { Config } from '../config/schema.ts'
@@ -60,8 +61,13 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
       },
       health,
       async reload(next) {
+        const started = await Runtime.start(next, { ...context, metrics })
+        // Stopped meanwhile: nobody would close it later.
+        if (draining) return started.close(0)
+        for (const path of fixedSettings(config, next))
+          context.logger.warn(`${path} has another value now, which takes a restart`)
         const before = runtime
-        runtime = await Runtime.start(next, { ...context, metrics })
+        runtime = started
         void before.close(before.config.shutdown.grace)
       },
       close,
@@ -70,4 +76,14 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
     await close()
     throw error
   }
+}
+
+/** The settings of open listeners, where `next` has other values. */
+function fixedSettings(config: Config, next: Config): string[] {
+  return (['listen', 'limits'] as const).flatMap((section) => {
+    const values = new Map<string, unknown>(Object.entries(next[section]))
+    return Object.entries(config[section])
+      .filter(([name, value]) => !isDeepStrictEqual(value, values.get(name)))
+      .map(([name]) => `${section}.${name}`)
+  })
 }

@@ -232,7 +232,7 @@ async function demo(t: Test): Promise<{ lines: string[]; stop: () => Promise<voi
     env: {},
     readSecret: () => Promise.reject(new Error('nothing is asked')),
     now: () => Date.now(),
-    signals: { stopped: stopped.promise, onReload: () => undefined },
+    signals: { stopped: stopped.promise, onReload: () => undefined, onCrash: () => undefined },
   })
   const stop = async (): Promise<void> => {
     stopped.resolve()

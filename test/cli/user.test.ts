@@ -45,7 +45,11 @@ function terminal(t: Test, typed = 'correct horse'): Terminal {
         },
         now: () => clock.now(),
         env,
-        signals: { stopped: new Promise<void>(() => undefined), onReload: () => undefined },
+        signals: {
+          stopped: new Promise<void>(() => undefined),
+          onReload: () => undefined,
+          onCrash: () => undefined,
+        },
       }
       const [family, ...args] = command.split(' ')
       await (family === 'user' ? runUser : runToken)(args, context)
