@@ -73,17 +73,20 @@ function judge(options: DecideOptions, request: GatewayRequest, match: RouteMatc
   if (match.kind === 'rule' && match.rule.requirement.kind === 'nobody') {
     return { ...deny('concealed'), rule: match.rule }
   }
-  if (isPreflight(request)) return permit(options, request, preflightRule(match), undefined, undefined)
+  if (isPreflight(request)) {
+    if (match.kind === 'rule' && match.rule.conceal) return { ...deny('concealed'), rule: match.rule }
+    return permit(options, request, preflightRule(match), undefined, undefined)
+  }
   if (match.kind === 'method_not_allowed') return { ...deny('method_not_allowed'), allow: match.allow }
   const { rule } = match
   // Whoever takes sockets in ignores `Upgrade` elsewhere; what comes here all the same would be a tunnel.
   if (request.upgrade && !rule.socket) return { ...deny('no_route'), rule }
 
   const presented = options.identity.carrier.read(request.headers)
-  if (presented === 'several') return { ...deny('several_credentials'), rule }
+  if (presented === 'several') return { ...openly(rule, 'several_credentials'), rule }
   const { ambient, explicit } = presented
   if (options.identity.conflict === 'reject' && ambient !== undefined && explicit !== undefined) {
-    return { ...deny('conflicting_credentials'), rule }
+    return { ...openly(rule, 'conflicting_credentials'), rule }
   }
   const input = inputOf(rule, presented)
   if (input !== undefined) return permit(options, request, rule, undefined, input)
@@ -132,7 +135,8 @@ function refuse(
   answer: Exclude<ReturnType<typeof authorize>, { kind: 'allowed' }>,
 ): Denial {
   const about = { rule, ...aboutCredential(found), ...(rule.hint !== undefined && { hint: rule.hint }) }
-  if (rule.conceal || answer.kind === 'closed') return { ...deny('concealed'), ...about }
+  // A cookie taken away would tell the route from one that does not exist.
+  if (rule.conceal || answer.kind === 'closed') return { ...deny('concealed'), ...about, deadSession: false }
   if (answer.kind === 'insufficient') {
     return { ...deny('insufficient_scope'), ...about, required: answer.required, missing: answer.missing }
   }
@@ -227,7 +231,27 @@ function failed(error: unknown): Decision {
   return { ...deny(reasonOf(asPosternError(error).code)), cause: error }
 }
 
+/** A backend that is away could not be asked: whether the credential is good is what is not known. */
 function reasonOf(code: FailureCode): Reason {
-  if (code === 'question_refused' || code === 'could_not_check') return 'could_not_check'
-  return code === 'route_table_unavailable' ? code : 'internal_error'
+  switch (code) {
+    case 'question_refused':
+    case 'could_not_check':
+    case 'upstream_unreachable':
+    case 'upstream_timeout':
+      return 'could_not_check'
+    case 'route_table_unavailable':
+      return code
+    case 'config_invalid':
+    case 'listen_failed':
+    case 'keys_unusable':
+    case 'usage':
+    case 'permit_spent':
+    case 'internal':
+      return 'internal_error'
+  }
+}
+
+/** Why a request is refused on a rule: on one that is concealed, as if there were none. */
+function openly(rule: RouteRule, reason: Reason): Denial {
+  return deny(rule.conceal ? 'concealed' : reason)
 }

@@ -84,7 +84,8 @@ export class RouteTable implements Router {
   #miss(segments: readonly string[], guarded: boolean): RouteMatch {
     const rows = this.#layers
       .flatMap((layer) => layer.findAll(segments))
-      .filter((row) => row.rule.requirement.kind !== 'nobody' && !(guarded && isPublicRegion(row)))
+      .filter(({ rule }) => rule.requirement.kind !== 'nobody' && !rule.conceal)
+      .filter((row) => !(guarded && isPublicRegion(row)))
     const [first] = rows
     if (first === undefined) return NONE
     const allow = new Set(rows.flatMap((row) => row.rule.methods))

@@ -259,7 +259,8 @@ t.test('what fails is refused by its own reason, never let through and never 401
     ['question_refused', 'could_not_check'],
     ['route_table_unavailable', 'route_table_unavailable'],
     ['keys_unusable', 'internal_error'],
-    ['upstream_unreachable', 'internal_error'],
+    ['upstream_unreachable', 'could_not_check'],
+    ['upstream_timeout', 'could_not_check'],
     ['internal', 'internal_error'],
     ['a bug', 'internal_error'],
   ]
