@@ -97,8 +97,9 @@ function postgres(address: DatabaseAddress, silence: number): PostgresDialect {
     stream: () => impatient(new Socket(), silence),
     ...(address.tls && { ssl: true }),
   })
-  // An idle connection that breaks is replaced on next use; unheard, the event would end the process.
+  // A connection that breaks, idle or at work, is replaced on next use; unheard, either event would end the process.
   pool.on('error', () => undefined)
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return new PostgresDialect({ pool })
 }
 
