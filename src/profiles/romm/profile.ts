@@ -1,13 +1,11 @@
 import type { Redis } from 'ioredis'
-import type { Verdict } from '../../authenticators/asked.ts'
 import { userPrincipal } from '../../authenticators/memo.ts'
 import { tokenPrincipal } from '../../authenticators/token.ts'
 import { digestOf } from '../../directory/digest.ts'
-import { Lookup } from '../../directory/lookup.ts'
 import { connectRedis, settled } from '../../directory/redis.ts'
 import type { RedisAddress } from '../../directory/redis.ts'
 import type { Batched } from '../../directory/revalidation.ts'
-import { asPosternError, PosternError } from '../../errors.ts'
+import { asPosternError } from '../../errors.ts'
 import type { Credential } from '../../identity/credential.ts'
 import type { Principal } from '../../identity/principal.ts'
 import type { Authenticator } from '../../pipeline/outcome.ts'
@@ -28,6 +26,8 @@ import { READ_SCOPES } from './scopes.ts'
 import { rommSessions } from './sessions.ts'
 import { RommSources } from './sources.ts'
 import { createTranslation } from './translate.ts'
+import { passwordVerdicts, sharedVerdicts } from './verdicts.ts'
+import type { VerdictTiming } from './verdicts.ts'
 
 export interface RommOptions {
   /** RomM's ROMM_AUTH_SECRET_KEY. */
@@ -41,7 +41,7 @@ export interface RommOptions {
   readonly version: string | undefined
   /** URL of the upstream, to which shared answers are bound. */
   readonly upstream: string
-  readonly ask: AskLimits & { readonly ttl: number; readonly timeout: number }
+  readonly ask: AskLimits & VerdictTiming
 }
 
 /** Milliseconds until a database that could not be used is tried again. */
@@ -106,12 +106,12 @@ export class RommProfile implements Profile {
       new RommSources({ db: this.#db, kiosk: options.kiosk, behaviour: () => this.#instance.behaviour })
     const users = (this.#users = this.#sources && new RommUsers(this.#sources, context, this.#binding()))
     const sessions = this.#redis && users && new RommSessions(rommSessions(this.#redis), users, context)
-    const verdicts = verdictLookup('verdict', options, context)
-    const passwordVerdicts = verdictLookup('password verdict', options, context)
+    const verdicts = sharedVerdicts(context, options.ask, this.#binding())
+    const passwords = passwordVerdicts(context, options.ask)
     const { authenticator, steps } = buildLadder({
       ask: createAsk({ upstream: context.ask, limits: options.ask }, () => this.#instance.state),
       verdicts,
-      passwordVerdicts,
+      passwordVerdicts: passwords,
       secret: options.secret,
       confirmSecret: () => this.#instance.confirmSecret(),
       users,
@@ -126,7 +126,7 @@ export class RommProfile implements Profile {
       ...(sessions === undefined ? [] : [sessions.sessions]),
     ]
     this.lookups = kept
-    this.#forgettable = [...kept, verdicts, passwordVerdicts]
+    this.#forgettable = [...kept, verdicts, passwords]
   }
 
   async look(kind: 'user' | 'token', nameOrId: string): Promise<Principal | undefined> {
@@ -248,24 +248,6 @@ function secretTrouble(proof: Instance['secret']): Trouble[] {
     case undefined:
       return []
   }
-}
-
-function verdictLookup(name: string, options: RommOptions, context: ProfileContext): Lookup<Verdict> {
-  const { clock, freshness } = context
-  return new Lookup<Verdict>({
-    name,
-    // Only the request at hand has the credential that the question needs.
-    source: {
-      load: () => Promise.reject(new PosternError('internal', `${name}: asked without its credential`)),
-    },
-    clock,
-    maxEntries: freshness.maxEntries,
-    maxNegative: Math.max(1_000, Math.ceil(freshness.maxEntries / 10)),
-    freshFor: options.ask.ttl,
-    staleIfError: 0,
-    deadline: options.ask.timeout,
-    pause: 0,
-  })
 }
 
 function onOff(on: boolean): string {
