@@ -1,4 +1,5 @@
 import { PosternError } from '../errors.ts'
+import { reasonOfFault } from '../edge/intake.ts'
 import type { Runtime } from '../gateway/runtime.ts'
 import type { Principal } from '../identity/principal.ts'
 import { ScopeSet } from '../identity/scope.ts'
@@ -7,8 +8,9 @@ import { REASONS } from '../pipeline/reason.ts'
 import type { RouteRule } from '../pipeline/rule.ts'
 import type { GatewayRequest } from '../request/request.ts'
 import { parseTarget } from '../request/target.ts'
+import type { CanonicalTarget, TargetFault } from '../request/target.ts'
 import { describeRequirement } from '../routes/requirement.ts'
-import { parseCommand } from './arguments.ts'
+import { listed, parseCommand } from './arguments.ts'
 import { CONFIG_OPTIONS } from './configure.ts'
 import type { CliContext } from './context.ts'
 import { withRuntime } from './runtime.ts'
@@ -30,7 +32,7 @@ interface Walk {
 
 /**
  * `postern explain`: what would be decided, and by which rule. Nothing is forwarded.
- * @throws PosternError `usage` for a target or a principal that there is not
+ * @throws PosternError `usage` for a principal that there is not
  */
 export async function runExplain(args: readonly string[], context: CliContext): Promise<void> {
   const { values, operands } = parseCommand(args, ['METHOD', 'PATH'], {
@@ -39,16 +41,24 @@ export async function runExplain(args: readonly string[], context: CliContext): 
     json: { type: 'boolean' },
   })
   const [method = '', path = ''] = operands
+  const parsed = parseTarget(path, method.toUpperCase(), 'localhost')
   await withRuntime(values, context, async (runtime) => {
-    const walk = await walkThrough(runtime, requestOf(method, path), values.as)
+    const walk = parsed.ok
+      ? await walkThrough(runtime, requestOf(method.toUpperCase(), parsed.target), values.as)
+      : refused(method.toUpperCase(), path, parsed.fault)
     if (values.json === true) context.out(JSON.stringify(walk, undefined, 2))
     else for (const line of linesOf(walk)) context.out(line)
   })
 }
 
-function requestOf(method: string, path: string): GatewayRequest {
-  const parsed = parseTarget(path, method, 'localhost')
-  if (!parsed.ok) throw new PosternError('usage', `'${path}' would be refused with 400: ${parsed.fault}.`)
+/** What ends before anybody looks at rules and credentials. */
+function refused(request: string, target: string, fault: TargetFault): Walk {
+  const reason = reasonOfFault(fault)
+  const decision = `deny ${REASONS[reason].status} ${reason}: ${fault}`
+  return { request, target, rule: '-', requires: '-', as: '-', scopes: null, decision }
+}
+
+function requestOf(method: string, target: CanonicalTarget): GatewayRequest {
   const client = {
     address: '127.0.0.1',
     peer: '127.0.0.1',
@@ -56,7 +66,7 @@ function requestOf(method: string, path: string): GatewayRequest {
     host: 'localhost',
     forwardedFor: '127.0.0.1',
   } as const
-  return { id: 'explain', method, target: parsed.target, headers: [], client, upgrade: false }
+  return { id: 'explain', method, target, headers: [], client, upgrade: false }
 }
 
 async function walkThrough(runtime: Runtime, request: GatewayRequest, as: string): Promise<Walk> {
@@ -79,14 +89,15 @@ async function principalOf(runtime: Runtime, as: string): Promise<Principal | un
   const colon = as.indexOf(':')
   const [kind, value] = colon === -1 ? [as, ''] : [as.slice(0, colon), as.slice(colon + 1)]
   if (kind === 'anonymous') return runtime.profile.guest
-  if (kind === 'scopes') return madeUp(ScopeSet.of(value.split(/[\s,]+/)))
+  if (kind === 'scopes') return madeUp(ScopeSet.of(listed(value)))
   if (kind !== 'user' && kind !== 'token') {
     throw new PosternError('usage', `--as takes anonymous, user:NAME, token:ID or scopes:a,b, not '${as}'.`)
   }
   const principal = await runtime.profile.look(kind, value)
-  if (principal === undefined)
-    throw new PosternError('usage', `There is no ${kind} '${value}' that could sign in.`)
-  return principal
+  if (principal !== undefined) return principal
+  if (runtime.profile.lookups.length === 0)
+    throw new PosternError('usage', `--as ${kind}: only RomM knows, unless romm.database is given.`)
+  throw new PosternError('usage', `There is no ${kind} '${value}' that could sign in.`)
 }
 
 function madeUp(scopes: ScopeSet): Principal {

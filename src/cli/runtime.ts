@@ -1,3 +1,4 @@
+import type { Config } from '../config/schema.ts'
 import { PosternError } from '../errors.ts'
 import { Runtime } from '../gateway/runtime.ts'
 import { systemClock } from '../identity/clock.ts'
@@ -6,7 +7,10 @@ import { createMetrics } from '../observe/metrics.ts'
 import { configure } from './configure.ts'
 import type { CliContext } from './context.ts'
 
-/** Runs `work` with everything that `serve` would have behind its listeners, and listens nowhere. */
+/**
+ * Runs `work` with everything that `serve` would have behind its listeners, and listens nowhere.
+ * @throws PosternError `route_table_unavailable` when the backend's document cannot be read
+ */
 export async function withRuntime(
   values: Parameters<typeof configure>[0],
   context: CliContext,
@@ -14,7 +18,7 @@ export async function withRuntime(
 ): Promise<void> {
   const { config } = configure(values, context)
   const metrics = createMetrics(() => runtime.gauges())
-  const runtime: Runtime = await Runtime.start(config, {
+  const runtime: Runtime = await Runtime.start(lookingOnly(config), {
     clock: systemClock,
     logger: createLogger('silent'),
     metrics,
@@ -26,5 +30,14 @@ export async function withRuntime(
     await work(runtime)
   } finally {
     await runtime.close(0)
+  }
+}
+
+/** Who looks leaves nothing behind: no key and no file that another user's `serve` could not read, no replica in Redis. */
+function lookingOnly({ redis: _, ...config }: Config): Config {
+  return {
+    ...config,
+    assertion: { ...config.assertion, enabled: false },
+    openapi: { ...config.openapi, cache: 'off' },
   }
 }

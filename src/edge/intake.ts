@@ -34,13 +34,16 @@ export function takeIn(req: IncomingMessage, upgrade: boolean, options: IntakeOp
   if (!plainFraming(headers, httpVersion)) return { ok: false, id, reason: 'malformed_request' }
   const parsed = parseTarget(req.url ?? '', method, host)
   if (!parsed.ok) {
-    const reason = parsed.fault === 'foreign_authority' ? 'foreign_target' : 'ambiguous_target'
-    return { ok: false, id, reason, fault: parsed.fault }
+    return { ok: false, id, reason: reasonOfFault(parsed.fault), fault: parsed.fault }
   }
   const { remoteAddress } = req.socket
   const encrypted = req.socket instanceof TLSSocket
   const client = options.clients.resolve({ remoteAddress, encrypted }, headers, host)
   return { ok: true, request: { id, method, target: parsed.target, headers, client, upgrade } }
+}
+
+export function reasonOfFault(fault: TargetFault): 'foreign_target' | 'ambiguous_target' {
+  return fault === 'foreign_authority' ? 'foreign_target' : 'ambiguous_target'
 }
 
 /** `Upgrade: websocket` and nothing else: `h2c`, which Java clients offer by default, is served as plain HTTP (RFC 6455 §4.1). */
