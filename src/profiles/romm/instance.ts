@@ -20,7 +20,10 @@ export interface InstanceOptions {
   readonly version: string | undefined
   readonly secret: string | undefined
   readonly firstRun: 'closed' | 'open'
-  readonly onChange: () => void
+  /** Other routes are public than before. */
+  readonly onRules: () => void
+  /** Users may do other things than before. */
+  readonly onScopes: () => void
 }
 
 /** What is known of the running RomM: its version, what it says to strangers, its secret, whether it awaits its first admin. */
@@ -63,8 +66,9 @@ export class Instance {
   noteVersion(version: string | undefined): void {
     if (this.#options.version !== undefined || version === undefined || version === this.#version) return
     this.#version = version
+    const { kioskCaps } = this.#behaviour
     this.#behaviour = behaviourOf(version)
-    this.#options.onChange()
+    if (this.#behaviour.kioskCaps !== kioskCaps) this.#options.onScopes()
   }
 
   /** Looks now and every minute. */
@@ -106,7 +110,7 @@ export class Instance {
   }
 
   #noteHeartbeat(heartbeat: Heartbeat, askedAt: number): void {
-    const { secret, onChange } = this.#options
+    const { secret, onRules } = this.#options
     if (secret !== undefined) {
       this.#proof = proveSecret(secret, heartbeat.setCookies)
       this.#provenAt = askedAt
@@ -115,6 +119,6 @@ export class Instance {
     const wasOpen = this.firstRunOpen
     this.#awaitsFirstAdmin = heartbeat.awaitsFirstAdmin && this.#awaitsFirstAdmin !== false
     this.noteVersion(heartbeat.version)
-    if (wasOpen !== this.firstRunOpen) onChange()
+    if (wasOpen !== this.firstRunOpen) onRules()
   }
 }

@@ -96,7 +96,8 @@ export class RommProfile implements Profile {
       ...options,
       ask: context.ask,
       clock: context.clock,
-      onChange: () => this.#changed(),
+      onRules: () => this.#onRules(),
+      onScopes: () => this.#forgetAll(),
     })
     this.#db = options.database && openDatabase(options.database)
     this.#redis =
@@ -150,7 +151,7 @@ export class RommProfile implements Profile {
 
   /** Everything: which users, tokens and sessions a request changed is not told apart. */
   forget(): void {
-    for (const lookup of this.#forgettable) lookup.clear()
+    this.#forgetAll()
     if (this.#instance.firstRunOpen) void this.#instance.look()
   }
 
@@ -201,10 +202,8 @@ export class RommProfile implements Profile {
     }
   }
 
-  /** What somebody holds follows from the version too. */
-  #changed(): void {
+  #forgetAll(): void {
     for (const lookup of this.#forgettable) lookup.clear()
-    this.#onRules()
   }
 
   #noteRedis(state: 'ready' | 'away'): void {
