@@ -23,13 +23,7 @@ const WRITE_SCOPES = ScopeSet.of([
   'playlists.write',
 ])
 const EDIT_SCOPES = ScopeSet.of([...WRITE_SCOPES, 'roms.write', 'platforms.write', 'firmware.write'])
-const FULL_SCOPES = ScopeSet.of([
-  ...EDIT_SCOPES,
-  'users.read',
-  'users.write',
-  'tasks.run',
-  'logs.read',
-])
+const FULL_SCOPES = ScopeSet.of([...EDIT_SCOPES, 'users.read', 'users.write', 'tasks.run', 'logs.read'])
 
 /** RomM fact: what every user has, whatever the group says. */
 const ALWAYS_ON = ['me.read', 'me.write', 'roms.user.read', 'roms.user.write']
