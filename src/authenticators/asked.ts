@@ -47,7 +47,7 @@ export function createInquiry(
           load,
         )
       case 'session':
-        return options.verdicts.find(digestOf('session', credential.id), load)
+        return options.verdicts.find(sessionVerdictKey(credential.id), load)
       case 'jwt':
         return options.verdicts.find(digestOf('jwt', credential.token), load)
       case 'token':
@@ -56,6 +56,11 @@ export function createInquiry(
         return undefined
     }
   }
+}
+
+/** Where the verdict on a session is kept, for whoever sees it end. */
+export function sessionVerdictKey(id: string): string {
+  return digestOf('session', id)
 }
 
 type Inquiry = ReturnType<typeof createInquiry>

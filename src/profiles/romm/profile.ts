@@ -1,7 +1,10 @@
 import type { Redis } from 'ioredis'
+import { sessionVerdictKey } from '../../authenticators/asked.ts'
+import type { Verdict } from '../../authenticators/asked.ts'
 import { userPrincipal } from '../../authenticators/memo.ts'
 import { tokenPrincipal } from '../../authenticators/token.ts'
 import { digestOf } from '../../directory/digest.ts'
+import type { Lookup } from '../../directory/lookup.ts'
 import { connectRedis, settled } from '../../directory/redis.ts'
 import type { RedisAddress } from '../../directory/redis.ts'
 import type { Batched } from '../../directory/revalidation.ts'
@@ -21,7 +24,7 @@ import type { DatabaseAddress, RommDatabase } from './database.ts'
 import { RommSessions, RommUsers } from './directory.ts'
 import { Instance } from './instance.ts'
 import { buildLadder } from './ladder.ts'
-import { changesIdentity, PROTECTED_PREFIXES, rommRules } from './routes.ts'
+import { changesIdentity, isLogout, PROTECTED_PREFIXES, rommRules } from './routes.ts'
 import { READ_SCOPES } from './scopes.ts'
 import { rommSessions } from './sessions.ts'
 import { RommSources } from './sources.ts'
@@ -79,6 +82,8 @@ export class RommProfile implements Profile {
   readonly #redis: Redis | undefined
   readonly #sources: RommSources | undefined
   readonly #users: RommUsers | undefined
+  readonly #sessions: RommSessions | undefined
+  readonly #verdicts: Lookup<Verdict>
   readonly lookups: readonly Batched[]
   readonly #forgettable: readonly { clear(): void }[]
   #databaseTrouble: string | undefined
@@ -106,8 +111,9 @@ export class RommProfile implements Profile {
       this.#db &&
       new RommSources({ db: this.#db, kiosk: options.kiosk, behaviour: () => this.#instance.behaviour })
     const users = (this.#users = this.#sources && new RommUsers(this.#sources, context, this.#binding()))
-    const sessions = this.#redis && users && new RommSessions(rommSessions(this.#redis), users, context)
-    const verdicts = sharedVerdicts(context, options.ask, this.#binding())
+    const sessions = (this.#sessions =
+      this.#redis && users && new RommSessions(rommSessions(this.#redis), users, context))
+    const verdicts = (this.#verdicts = sharedVerdicts(context, options.ask, this.#binding()))
     const passwords = passwordVerdicts(context, options.ask)
     const { authenticator, steps } = buildLadder({
       ask: createAsk({ upstream: context.ask, limits: options.ask }, () => this.#instance.state),
@@ -149,9 +155,10 @@ export class RommProfile implements Profile {
     return changesIdentity(permit)
   }
 
-  /** Everything: which users, tokens and sessions a request changed is not told apart. */
-  forget(): void {
-    this.#forgetAll()
+  /** A logout ends one session; of every other change it is not told apart whom it was made to. */
+  forget(permit: Permit): void {
+    if (isLogout(permit)) this.#forgetSession(permit.credential)
+    else this.#forgetAll()
     if (this.#instance.firstRunOpen) void this.#instance.look()
   }
 
@@ -200,6 +207,12 @@ export class RommProfile implements Profile {
       this.#databaseTrouble = trouble
       this.#cancelProbe = this.#context.clock.after(PROBE_AGAIN, () => void this.#probe())
     }
+  }
+
+  #forgetSession(credential: Credential | undefined): void {
+    if (credential?.kind !== 'session') return
+    this.#sessions?.sessions.invalidate(credential.id)
+    this.#verdicts.invalidate(sessionVerdictKey(credential.id))
   }
 
   #forgetAll(): void {

@@ -141,3 +141,7 @@ export function changesIdentity({ method, target }: Pick<Permit, 'method' | 'tar
     (row) => row.length === asked.length && row.every((part, i) => part === asked[i] || part.startsWith('{')),
   )
 }
+
+export function isLogout({ target }: Pick<Permit, 'target'>): boolean {
+  return segmentsOf(target.path).join('/') === 'api/logout'
+}
