@@ -15,6 +15,8 @@ export interface Answer {
   readonly body: string
 }
 
+/** How long a client may take to hang up. */
+const LINGER_MS = 2_000
 /** Seconds after which asking again may succeed. */
 const RETRY_AFTER = '5'
 
@@ -91,4 +93,8 @@ export function sendRaw(answer: Answer, socket: Duplex): void {
   lines.push('Connection: close', '', answer.body)
   socket.on('error', () => socket.destroy())
   socket.end(lines.join('\r\n'))
+  // No server looks after this socket any more. What still comes is read, or closing would take the answer back
+  // (RFC 9112 §9.6), but not for ever.
+  const linger = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once('close', () => clearTimeout(linger)).resume()
 }

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { PosternError } from '../errors.ts'
 import type { Reason } from '../pipeline/reason.ts'
@@ -26,9 +26,14 @@ export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
 
+/** Milliseconds. */
+const SLOWEST_CHECK = 5_000
+
 /** The listener on which the backend is served. */
 export class EdgeServer {
   readonly #server: Server
+  /** The last answer begun on each connection: what the parser refuses may come while one is under way. */
+  readonly #answers = new WeakMap<Duplex, ServerResponse>()
   #draining = false
 
   /** @param current the handler of the moment: a new configuration brings a new one */
@@ -36,6 +41,8 @@ export class EdgeServer {
     const server = createServer({
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersTimeout,
+      // How often Node looks for late ones; by default a limit of seconds could be missed by half a minute.
+      connectionsCheckingInterval: Math.min(Math.ceil(limits.headersTimeout / 4), SLOWEST_CHECK),
       keepAliveTimeout: limits.keepAliveTimeout,
       // Whole uploads may take hours; what counts is that they keep flowing (idleTimeout).
       requestTimeout: 0,
@@ -48,6 +55,7 @@ export class EdgeServer {
     server.setTimeout(limits.idleTimeout)
     const handle = (req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void => {
       if (this.#draining) res.shouldKeepAlive = false
+      this.#answers.set(req.socket, res)
       current().handle(req, res, expectsContinue)
     }
     server.on('request', (req, res) => handle(req, res, false))
@@ -56,7 +64,7 @@ export class EdgeServer {
     server.on('checkExpectation', (req, res) => current().refuseExpectation(req, res))
     server.on('upgrade', (req, socket, head) => current().upgrade(req, socket, head))
     server.on('connect', (_req, socket) => current().refuseRaw(socket, 'malformed_request'))
-    server.on('clientError', (error, socket) => refuseUnparsed(error, socket, current()))
+    server.on('clientError', (error, socket) => this.#refuseUnparsed(error, socket, current()))
     this.#server = server
   }
 
@@ -77,22 +85,24 @@ export class EdgeServer {
     clearInterval(idle)
     clearTimeout(grace)
   }
+
+  #refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex, handler: Handler): void {
+    const answer = this.#answers.get(socket)
+    const isOver = answer === undefined || answer.writableFinished
+    // In the body of the request whose answer is due.
+    const isItsBody = !isOver && answer.socket === socket && !answer.headersSent && !answer.req.complete
+    if (error.code !== 'ECONNRESET' && socket.writable && (isOver || isItsBody)) {
+      handler.refuseRaw(socket, UNPARSED[error.code ?? ''] ?? 'malformed_request')
+    } else if (answer?.headersSent === true && socket instanceof Socket) socket.destroySoon()
+    // Another answer would be read as the one that is awaited.
+    else socket.destroy()
+  }
 }
 
 const UNPARSED: Readonly<Record<string, Reason>> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 'content_too_large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
-}
-
-function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex, handler: Handler): void {
-  // An answer may be under way on this connection; a second one would be read as part of it.
-  const isBusy = 'bytesWritten' in socket && (socket as Socket).bytesWritten > 0
-  if (error.code === 'ECONNRESET' || !socket.writable || isBusy) {
-    socket.destroy()
-    return
-  }
-  handler.refuseRaw(socket, UNPARSED[error.code ?? ''] ?? 'malformed_request')
 }
 
 /** Opens a listener. @throws PosternError `listen_failed` that names the address and what to do */

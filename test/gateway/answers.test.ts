@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { freshGateway, type TestGateway } from '../support/gateway.ts'
 import { as, ask, freshStandin } from '../support/romm/ask.ts'
 import { type Standin, startStandin } from '../support/romm/standin.ts'
-import { ASK_FREELY, fixture, lines, message, type RawAnswer, RawClient, talk } from './support.ts'
+import { ASK_FREELY, fixture, isRefusal, lines, message, type RawAnswer, RawClient, talk } from './support.ts'
 
 const standin = await freshStandin(t)
 const settings = { ...ASK_FREELY, 'upstream.url': standin.url, 'romm.secret': fixture.secret }
@@ -15,21 +15,6 @@ rules:
 `
 const gateway = await freshGateway(t, settings, { text: RULES })
 const { port } = gateway
-
-/** What every refusal has, and its reason. */
-function isRefusal(t: Test, answer: RawAnswer, status: number, reason: string): void {
-  t.equal(answer.status, status, answer.head)
-  t.equal(answer.one('postern-reason'), reason)
-  t.equal(answer.one('content-type'), 'application/json')
-  t.equal(answer.one('cache-control'), 'no-store')
-  t.equal(answer.one('vary'), 'Authorization, Cookie')
-  t.match(answer.one('x-request-id'), /^[0-9a-f-]{36}$/)
-  t.equal(answer.one('location'), undefined)
-  t.equal(answer.one('retry-after') !== undefined, status === 503)
-  t.match(answer.body, /^\{"detail":"/)
-  if (status === 404) t.equal(answer.body, '{"detail":"Not Found"}')
-  else t.match(JSON.parse(answer.body), { reason, request_id: answer.one('x-request-id') })
-}
 
 const REFUSALS = [
   { what: 'an ambiguous target', status: 400, reason: 'ambiguous_target', bytes: message('/api/../roms') },

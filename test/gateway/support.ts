@@ -191,3 +191,18 @@ export function message(target: string, fields: readonly string[] = [], method =
 export function lines(headers: Readonly<Record<string, string>>): string[] {
   return Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
 }
+
+/** What every refusal has, and its reason. */
+export function isRefusal(t: Test, answer: RawAnswer, status: number, reason: string): void {
+  t.equal(answer.status, status, answer.head)
+  t.equal(answer.one('postern-reason'), reason)
+  t.equal(answer.one('content-type'), 'application/json')
+  t.equal(answer.one('cache-control'), 'no-store')
+  t.equal(answer.one('vary'), 'Authorization, Cookie')
+  t.match(answer.one('x-request-id'), /^[0-9a-f-]{36}$/)
+  t.equal(answer.one('location'), undefined)
+  t.equal(answer.one('retry-after') !== undefined, status === 503)
+  t.match(answer.body, /^\{"detail":"/)
+  if (status === 404) t.equal(answer.body, '{"detail":"Not Found"}')
+  else t.match(JSON.parse(answer.body), { reason, request_id: answer.one('x-request-id') })
+}
