@@ -1,0 +1,169 @@
+import { hash } from '@node-rs/bcrypt'
+import t from 'tap'
+import { createBasicAuthenticator } from '../../src/authenticators/basic.ts'
+import { createGate } from '../../src/authenticators/gate.ts'
+import { createPasswordVerifier } from '../../src/authenticators/password.ts'
+import { ScopeSet } from '../../src/identity/scope.ts'
+import { readFixture } from '../support/romm/facts.ts'
+import { settled } from '../directory/source.ts'
+import { client, People, scopesOf, told, user } from './people.ts'
+
+const COST = 4
+const DECOY = await hash('nobody knows', COST)
+const PASSWORD = 'correct horse'
+const HASH = await hash(PASSWORD, COST)
+
+function stage(maxEntries = 100) {
+  const people = new People(user('vera', { passwordHash: HASH }))
+  const verified: { password: string; hash: string }[] = []
+  const verify = createPasswordVerifier(2, 8)
+  const authenticator = createBasicAuthenticator({
+    users: people,
+    verify(password, against) {
+      verified.push({ password, hash: against })
+      return verify(password, against)
+    },
+    decoyHash: DECOY,
+    maxEntries,
+  })
+  const authenticate = (username: string, password: string) =>
+    authenticator.authenticate({ kind: 'basic', username, password }, client)
+  const present = (username: string, password: string) => told(authenticate(username, password))
+  return { people, verified, authenticate, present }
+}
+
+t.test('a password is verified once while its hash stays', async (t) => {
+  const { people, verified, authenticate, present } = stage()
+  const principal = await present('vera', PASSWORD)
+  t.match(principal, {
+    mode: 'basic',
+    owner: { subject: 'id of vera', username: 'vera' },
+    expiresAt: undefined,
+  })
+  t.same(scopesOf(principal), ['me.read', 'notes.read', 'notes.write'])
+  t.match(authenticate('vera', PASSWORD), { kind: 'authenticated', principal }, 'known: no promise')
+  t.equal(await present('vera', 'wrong'), 'wrong_password')
+  t.equal(await present('vera', 'wrong'), 'wrong_password')
+  t.equal(verified.length, 2)
+  t.match(await present('VERA', PASSWORD), { owner: { username: 'vera' } })
+
+  people.change('vera', { scopes: ScopeSet.none })
+  t.same(scopesOf(await present('vera', PASSWORD)), [])
+  people.change('vera', { enabled: false })
+  t.equal(await present('vera', PASSWORD), 'disabled_user')
+  t.equal(verified.length, 3, 'nothing of that touched the hash')
+})
+
+t.test('a new hash is verified anew, and the old password is dead with the old one', async (t) => {
+  const { people, verified, present } = stage()
+  await present('vera', PASSWORD)
+  people.change('vera', { passwordHash: await hash('new', COST) })
+  t.equal(await present('vera', PASSWORD), 'wrong_password')
+  t.match(await present('vera', 'new'), { mode: 'basic' })
+  t.equal(verified.length, 3)
+  people.change('vera', { passwordHash: HASH })
+  t.equal(await present('vera', 'new'), 'wrong_password')
+  t.match(await present('vera', PASSWORD), { mode: 'basic' })
+})
+
+t.test('whom nobody knows, who has no password, and whose name is two people’s costs as much', async (t) => {
+  const { people, verified, present } = stage()
+  people.users.push(user('olga'), user('Anna', { passwordHash: HASH }), user('anna', { passwordHash: HASH }))
+  t.equal(await present('nobody', PASSWORD), 'unknown_user')
+  t.equal(await present('olga', PASSWORD), 'unknown_user')
+  t.equal(await present('anna', PASSWORD), 'ambiguous_user')
+  t.same(
+    verified.map((one) => one.hash),
+    [DECOY, DECOY, DECOY],
+  )
+  t.equal(await present('olga', 'nobody knows'), 'unknown_user', 'the decoy opens nothing')
+  t.equal(await present('nobody', 'nobody knows'), 'unknown_user')
+})
+
+t.test('name and password are not one string', async (t) => {
+  const { people, present } = stage()
+  people.users.push(user('ver', { passwordHash: await hash('other', COST) }))
+  t.match(await present('vera', PASSWORD), { mode: 'basic' })
+  t.equal(await present('ver', `a${PASSWORD}`), 'wrong_password')
+  t.equal(await present('vera:', PASSWORD), 'unknown_user')
+})
+
+t.test('the same password at the same moment is verified once', async (t) => {
+  const { verified, present } = stage()
+  const principals = await Promise.all(Array.from({ length: 50 }, () => present('vera', PASSWORD)))
+  t.equal(verified.length, 1)
+  t.equal(new Set(principals).size, 1)
+})
+
+t.test('a flood of passwords is refused, not queued, and those who are known do not notice', async (t) => {
+  const { present } = stage()
+  await present('vera', PASSWORD)
+  const flood = await Promise.allSettled(Array.from({ length: 50 }, (_, i) => present('vera', `guess ${i}`)))
+  const refused = flood.filter(({ status }) => status === 'rejected')
+  t.equal(refused.length, 40, 'two at once and eight waiting')
+  t.match(refused[0], { reason: { code: 'question_refused' } })
+  t.match(await present('vera', PASSWORD), { mode: 'basic' })
+  t.equal(await present('vera', 'guess 49'), 'wrong_password', 'a refusal is not remembered')
+})
+
+t.test('what is remembered is bounded', async (t) => {
+  const { verified, present } = stage(1)
+  await present('vera', PASSWORD)
+  await present('vera', 'wrong')
+  await present('vera', PASSWORD)
+  t.equal(verified.length, 3)
+})
+
+t.test('the verifier agrees with RomM’s', async (t) => {
+  const verify = createPasswordVerifier(2, 8)
+  for (const { username, password, hashed_password: stored } of readFixture().users) {
+    if (password === null || stored === null) continue
+    t.equal(await verify(password, stored), true, username)
+    t.equal(await verify(password.slice(1), stored), false)
+  }
+  const long = await hash('x'.repeat(72), COST)
+  t.equal(await verify(`${'x'.repeat(72)}and more`, long), true, 'bcrypt reads 72 bytes')
+  t.equal(await verify('x'.repeat(71), long), false)
+  for (const prefix of ['$2a$', '$2b$', '$2y$'])
+    t.equal(await verify(PASSWORD, prefix + HASH.slice(4)), true, prefix)
+  for (const none of ['', '1a12ef3c-adfa-42f9-9099-6909b5df29f8', '!', '*', HASH.slice(0, -1), `${HASH}x`]) {
+    t.equal(await verify(PASSWORD, none), false, `"${none}" is no hash`)
+  }
+})
+
+t.test('a gate lets so many in at once and the rest in the order they came', async (t) => {
+  const gate = createGate('work', 2, 3)
+  const begun: number[] = []
+  const held: PromiseWithResolvers<number>[] = []
+  const enter = (number: number): Promise<number> =>
+    gate(() => {
+      begun.push(number)
+      const work = Promise.withResolvers<number>()
+      held[number] = work
+      return work.promise
+    })
+  const results = Promise.allSettled([0, 1, 2, 3, 4, 5].map(enter))
+  await settled()
+  t.same(begun, [0, 1])
+  held[1]?.reject(new Error('failed'))
+  await settled()
+  t.same(begun, [0, 1, 2], 'who fails makes room too')
+  held[0]?.resolve(0)
+  held[2]?.resolve(2)
+  await settled()
+  t.same(begun, [0, 1, 2, 3, 4])
+  held[3]?.resolve(3)
+  held[4]?.resolve(4)
+  t.same(
+    (await results).map((result) => (result.status === 'fulfilled' ? result.value : String(result.reason))),
+    [0, 'Error: failed', 2, 3, 4, 'PosternError: work: 3 are waiting already'],
+  )
+  const again = [6, 7, 8].map(enter)
+  await settled()
+  t.same(begun.slice(5), [6, 7], 'it has as much room as at first')
+  for (const number of [6, 7, 8]) {
+    held[number]?.resolve(number)
+    await settled()
+  }
+  t.same(await Promise.all(again), [6, 7, 8])
+})
