@@ -40,8 +40,8 @@ const EXIT_CODES: Partial<Record<FailureCode, number>> = {
 const EXIT_OTHER = 70
 
 /** Signals, and errors that nobody caught, as promises and callbacks: nothing else in the program touches the process. */
-function signals(err: CliContext['err']): CliContext['signals'] {
-  let report = (error: unknown): void => err(asPosternError(error).message)
+function signals(): CliContext['signals'] {
+  let report = sayOnly
   // Rejections that nobody caught end up here too. After one the state is unknown: a supervisor starts anew.
   process.on('uncaughtException', (error) => {
     report(error)
@@ -58,6 +58,10 @@ function signals(err: CliContext['err']): CliContext['signals'] {
   }
 }
 
+function sayOnly(error: unknown): void {
+  err(asPosternError(error).message)
+}
+
 function untilStopped(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -70,15 +74,18 @@ function untilStopped(): Promise<void> {
   return promise
 }
 
+function err(line: string): void {
+  console.error(line)
+}
+
 async function main(args: readonly string[]): Promise<number> {
-  const err = (line: string): void => console.error(line)
   const context: CliContext = {
     out: (line) => console.log(line),
     err,
     env: process.env,
     readSecret: createReadSecret(process.stdin, process.stderr),
     now: () => systemClock.now(),
-    signals: signals(err),
+    signals: signals(),
   }
   const [name = '--help', ...rest] = args
   const command = COMMANDS.get(name)

@@ -18,8 +18,8 @@ export interface Outgoing {
   readonly stop: () => void
 }
 
-/** Milliseconds between two looks at the key folder, at most. */
-const RELOAD_KEYS = 60_000
+/** Milliseconds between two looks at the key folder, at least and at most. */
+const RELOAD_KEYS = { least: 1_000, most: 60_000 }
 
 /** @throws PosternError `keys_unusable` */
 export async function createOutgoing(
@@ -46,7 +46,7 @@ export async function createOutgoing(
   })
   const stop = keepReloading({
     ring,
-    every: Math.min(publishFor / 2, RELOAD_KEYS),
+    every: Math.min(Math.max(publishFor / 2, RELOAD_KEYS.least), RELOAD_KEYS.most),
     clock,
     report: (failure) =>
       logger.warn({ folder, cause: failure.message }, 'the signing keys cannot be read again'),

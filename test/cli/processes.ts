@@ -12,6 +12,9 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 export type LogLine = Readonly<Record<string, unknown>>
 export type Variables = Readonly<Record<string, string>>
 
+/** Milliseconds for a line that is waited for; only a failing test takes so long. */
+const LONGEST_WAIT = 20_000
+
 /** How a command ended. */
 export interface Ended {
   readonly code: number | null
@@ -99,12 +102,15 @@ export async function serve(
 
   const line: Serving['line'] = async (matches, since = 0) => {
     const lines = on(news, 'line')
-    for (;;) {
+    const deadline = setTimeout(() => news.emit('line', 'late'), LONGEST_WAIT)
+    t.teardown(() => clearTimeout(deadline))
+    for (let late = false; ;) {
       const found = log.slice(since).find(matches)
       if (found !== undefined) return found
       if (child.exitCode !== null || child.signalCode !== null)
         throw new Error(`ended with ${child.exitCode ?? child.signalCode}: ${err}${JSON.stringify(log)}`)
-      await lines.next()
+      if (late) throw new Error(`no such line: ${JSON.stringify(log, undefined, 1)}`)
+      late = (await lines.next()).value?.[0] === 'late'
     }
   }
   const listening = await line(({ msg }) => msg === 'listening')
