@@ -1,0 +1,53 @@
+import t from 'tap'
+import { changesIdentity } from '../../../src/profiles/romm/routes.ts'
+import { parseTarget } from '../../../src/request/target.ts'
+import { readOpenApi } from '../../support/romm/facts.ts'
+
+function changes(method: string, path: string): boolean {
+  const parsed = parseTarget(path, method, 'romm.test')
+  if (!parsed.ok) throw new Error(`${path}: ${parsed.fault}`)
+  return changesIdentity({ method, target: parsed.target })
+}
+
+/** RomM fact: every operation after which an account, a session, a token or a permission is another. */
+const CHANGING = [
+  ...['POST /api/login', 'POST /api/logout', 'GET /api/oauth/openid', 'POST /api/reset-password'],
+  ...['POST /api/users', 'POST /api/users/register', 'PUT /api/users/{id}', 'DELETE /api/users/{id}'],
+  ...['POST /api/client-tokens', 'POST /api/client-tokens/exchange', 'DELETE /api/client-tokens/{token_id}'],
+  ...['DELETE /api/client-tokens/{token_id}/admin', 'PUT /api/client-tokens/{token_id}/regenerate'],
+  ...['DELETE /api/devices/{device_id}', 'POST /api/auth/device/approve'],
+  ...['POST /api/permissions/groups', 'PUT /api/permissions/groups/{id}'],
+  ...['DELETE /api/permissions/groups/{id}', 'PUT /api/permissions/users/{user_id}'],
+]
+
+t.test('of all operations exactly these change who somebody is or what they may do', (t) => {
+  const operations = Object.entries(readOpenApi().paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  )
+  const found = operations.filter((operation) => {
+    const [method = '', path = ''] = operation.split(' ')
+    return changes(method, path.replaceAll(/\{\w+\}/g, '2'))
+  })
+  t.same(found.toSorted(), CHANGING.toSorted())
+  t.end()
+})
+
+t.test('every spelling that reaches such an operation is noticed', (t) => {
+  for (const path of [
+    ...[
+      '/api/users/2',
+      '/api/users/2/',
+      '//api//users/2',
+      '/api/users/02',
+      '/api/users/+2',
+      '/api/users/%2B2',
+    ],
+    ...['/api/users/%202', '/api/users/2.0', '/api/users/0_2', '/%61pi/us%65rs/2', '/api/users/2?x=/y'],
+  ]) {
+    t.ok(changes('PUT', path), path)
+  }
+  t.notOk(changes('PUT', '/api/users'))
+  t.notOk(changes('PUT', '/api/users/2/3'))
+  t.notOk(changes('put', '/api/users/2'), 'methods have a case')
+  t.end()
+})
