@@ -139,13 +139,15 @@ export class Lookup<V extends object> {
     this.#overtakeAll()
   }
 
-  /** Confirms everything in use with one question per chunk. A chunk that fails confirms nothing. */
+  /** Confirms everything in use with one question per chunk. A chunk that fails confirms nothing, nor does any after it. */
   async revalidate(): Promise<void> {
     const { clock } = this.#options
     const startedAt = clock.monotonic()
     const keys: string[] = []
     for (const [key, entry] of this.#entries.entries()) if (startedAt - entry.usedAt < IN_USE) keys.push(key)
     for (let from = 0; from < keys.length; from += CHUNK) await this.#confirm(keys.slice(from, from + CHUNK))
+    // Nothing in use would show that the source is back.
+    if (keys.length === 0 && this.sourceAway) await this.#question([''], new Map())
     this.batchAt = startedAt
   }
 

@@ -259,6 +259,21 @@ t.test('after a failure the source is left alone for a while, and then asked onc
   t.notOk(lookup.sourceAway)
 })
 
+t.test('a source that is back is noticed while nobody asks for anything', async (t) => {
+  const { clock, source, lookup, ask } = stage()
+  source.broken = new Error('away')
+  await t.rejects(ask('k'), couldNotCheck)
+  clock.advance(2_000)
+  await t.rejects(lookup.revalidate(), couldNotCheck)
+  source.broken = undefined
+  clock.advance(2_000)
+  await lookup.revalidate()
+  t.notOk(lookup.sourceAway)
+  const asked = source.questions.length
+  await lookup.revalidate()
+  t.equal(source.questions.length, asked, 'and then it is left alone')
+})
+
 t.test('a question that was refused is no failure of the source', async (t) => {
   const { lookup, ask } = stage()
   await t.rejects(ask('a', refuse), { code: 'question_refused' })
