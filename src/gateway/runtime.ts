@@ -147,13 +147,12 @@ export class Runtime {
 
   async #start(): Promise<void> {
     const { clock, logger } = this.#context
-    const [outgoing, { clients, stop }] = await Promise.all([
-      createOutgoing(this.config, this.profile, clock, logger),
-      createClients(this.config, clock, logger),
-      this.#shared?.settled(),
-      this.profile.start(() => this.router.rebuild()),
-    ])
-    this.#stops.push(outgoing.stop, stop)
+    // One after the other: what was opened is known when the next one fails.
+    const outgoing = await createOutgoing(this.config, this.profile, clock, logger)
+    this.#stops.push(outgoing.stop)
+    const { clients, stop } = await createClients(this.config, clock, logger)
+    this.#stops.push(stop)
+    await Promise.all([this.#shared?.settled(), this.profile.start(() => this.router.rebuild())])
     await this.router.start()
     this.#stops.push(this.#startBatches())
     const identity = this.#identity()

@@ -58,7 +58,7 @@ export async function freshGateway(
 }
 
 /** Everything that a gateway writes goes into `folder`; it listens on free ports of loopback. */
-function inFolder(folder: string): Record<string, string> {
+export function inFolder(folder: string): Record<string, string> {
   return {
     'listen.edge': '127.0.0.1:0',
     'listen.probes': '127.0.0.1:0',
@@ -70,7 +70,7 @@ function inFolder(folder: string): Record<string, string> {
 }
 
 /** @throws Error with every problem */
-function configOf(overrides: Readonly<Record<string, string>>, text?: string): Config {
+export function configOf(overrides: Readonly<Record<string, string>>, text?: string): Config {
   const loaded = loadConfig({ env: {}, overrides, ...(text !== undefined && { text }) })
   if (loaded.ok) return loaded.config
   throw new Error(loaded.problems.map(({ path, message }) => `${path}: ${message}`).join('\n'))

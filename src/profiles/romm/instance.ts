@@ -39,6 +39,7 @@ export class Instance {
   #awaitsFirstAdmin: boolean | undefined
   #looking: Promise<void> | undefined
   #cancel: (() => void) | undefined
+  #stopped = false
 
   constructor(options: InstanceOptions) {
     this.#options = options
@@ -74,10 +75,11 @@ export class Instance {
   /** Looks now and every minute. */
   async start(): Promise<void> {
     await this.look()
-    this.#cancel = this.#options.clock.after(INTERVAL, () => void this.start())
+    if (!this.#stopped) this.#cancel = this.#options.clock.after(INTERVAL, () => void this.start())
   }
 
   stop(): void {
+    this.#stopped = true
     this.#cancel?.()
   }
 

@@ -89,6 +89,7 @@ export class RommProfile implements Profile {
   #databaseTrouble: string | undefined
   #cancelProbe: (() => void) | undefined
   #redisAway = false
+  #closed = false
   #onRules: () => void = () => undefined
 
   constructor(options: RommOptions, context: ProfileContext) {
@@ -191,6 +192,7 @@ export class RommProfile implements Profile {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     this.#instance.stop()
     this.#cancelProbe?.()
     this.#redis?.disconnect()
@@ -202,6 +204,7 @@ export class RommProfile implements Profile {
       await this.#sources?.probe()
       this.#databaseTrouble = undefined
     } catch (error) {
+      if (this.#closed) return
       const trouble = asPosternError(error).message
       if (trouble !== this.#databaseTrouble) this.#context.warn(`romm.database: ${trouble}`)
       this.#databaseTrouble = trouble
