@@ -14,7 +14,8 @@ export type Warning = Problem
 
 /** `did you mean "…"?` for a misspelt name, if one of `known` is close enough. */
 export function suggestion(name: string, known: readonly string[]): { readonly hint?: string } {
-  const bound = Math.max(1, Math.floor(name.length / 3))
+  // Two letters the wrong way round count as two, also in a name of five.
+  const bound = Math.max(1, Math.round(name.length / 3))
   const [best] = known
     .map((candidate) => ({ candidate, distance: distance(name.toLowerCase(), candidate.toLowerCase()) }))
     .filter((found) => found.distance <= bound)
