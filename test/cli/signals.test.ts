@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, on, once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
@@ -41,31 +41,16 @@ async function withFile(
   return { serving: await serve(t, ['--config', file], { folder }), standin, write }
 }
 
-/** Answers of `/held` that have begun and wait to be ended. */
-function hold(standin: Standin): { readonly next: () => Promise<ServerResponse>; readonly held: ServerResponse[] } {
-  const held: ServerResponse[] = []
-  let wake = (): void => undefined
+/** Has downloads begin and wait: `next` resolves with the answer that is to be ended. */
+function hold(standin: Standin): () => Promise<ServerResponse> {
+  const news = new EventEmitter()
+  const begun = on(news, 'begun')
   standin.intercept = ({ url }, response) => {
     if (url?.startsWith('/api/roms/') !== true) return false
     response.writeHead(200, { 'Content-Length': LARGE }).write(Buffer.alloc(LARGE / 2))
-    held.push(response)
-    wake()
-    return true
+    return news.emit('begun', response)
   }
-  let taken = 0
-  return {
-    held,
-    async next() {
-      for (;;) {
-        const response = held[taken]
-        if (response !== undefined) {
-          taken += 1
-          return response
-        }
-        await new Promise<void>((resolve) => (wake = resolve))
-      }
-    },
-  }
+  return async () => ((await begun.next()).value as [ServerResponse])[0]
 }
 
 function download({ url }: Serving, id: number): ReturnType<typeof curl> {
@@ -126,13 +111,15 @@ t.test('SIGHUP says which settings take a restart', async (t) => {
 
 t.test('SIGHUP loses no request that is under way, and cuts no answer', async (t) => {
   const { serving, standin, write } = await withFile(t, '')
-  const { next, held } = hold(standin)
+  const next = hold(standin)
   const downloads = Array.from({ length: 4 }, (_, id) => download(serving, id))
-  for (const _ of downloads) await next()
-  let running = true
+  const held: ServerResponse[] = []
+  while (held.length < downloads.length) held.push(await next())
+  const enough = new AbortController()
   const statuses = new Set<number>()
   const traffic = Array.from({ length: 4 }, async () => {
-    while (running) statuses.add((await fetch(`${serving.url}/api/roms`, { headers: VERA })).status)
+    while (!enough.signal.aborted)
+      statuses.add((await fetch(`${serving.url}/api/roms`, { headers: VERA })).status)
   })
   for (let round = 0; round < 4; round++) {
     await write(`rules: [{ path: /round/${round}, closed: true }]\n`)
@@ -140,7 +127,7 @@ t.test('SIGHUP loses no request that is under way, and cuts no answer', async (t
   }
   for (const response of held) response.end(Buffer.alloc(LARGE / 2))
   for (const ended of downloads) t.same(await ended, COMPLETE)
-  running = false
+  enough.abort()
   await Promise.all(traffic)
   t.same([...statuses], [200])
 })
@@ -157,7 +144,7 @@ t.test('several SIGHUPs at once are taken in turn, and the last file counts', as
 
 t.test('SIGTERM waits for a download, and takes nobody new', async (t) => {
   const standin = await freshStandin(t)
-  const { next } = hold(standin)
+  const next = hold(standin)
   const serving = await serve(t, ['--upstream', standin.url])
   const ended = download(serving, 1)
   const response = await next()
@@ -183,7 +170,7 @@ t.test('SIGTERM waits for a download, and takes nobody new', async (t) => {
 
 t.test('a download that outlasts the grace is cut', async (t) => {
   const standin = await freshStandin(t)
-  const { next } = hold(standin)
+  const next = hold(standin)
   const serving = await serve(t, ['--upstream', standin.url, ...sets({ 'shutdown.grace': '200ms' })])
   const ended = download(serving, 1)
   await next()
@@ -194,7 +181,7 @@ t.test('a download that outlasts the grace is cut', async (t) => {
 
 t.test('a second SIGTERM ends it at once', async (t) => {
   const standin = await freshStandin(t)
-  const { next } = hold(standin)
+  const next = hold(standin)
   const serving = await serve(t, ['--upstream', standin.url])
   const cut = t.rejects(download(serving, 1), /bytes remaining|closed|reset/)
   await next()
