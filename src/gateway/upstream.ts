@@ -69,13 +69,17 @@ export function watchUpstream(parts: UpstreamParts): WatchedUpstream {
   }
 }
 
-/** A change counts unless the backend says that it refused: also when its answer is lost, or says that it failed. */
+/** Tells the profile of the requests that it watches how each of them ended, before its client learns of it. */
 function identityChanges(profile: () => Profile): ResponseObserver {
+  const watched = new WeakMap<Permit, (ended: number | 'lost') => void>()
   return {
-    before: (permit) => (profile().changesIdentity(permit) ? 'identity_change' : undefined),
-    respond(permit, status) {
-      if (status === 'lost' || status < 400 || status >= 500) profile().forget(permit)
+    before(permit) {
+      const note = profile().watch(permit)
+      if (note === undefined) return undefined
+      watched.set(permit, note)
+      return 'identity_change'
     },
+    respond: (permit, status) => watched.get(permit)?.(status),
   }
 }
 
@@ -94,8 +98,15 @@ function withoutCookies(headers: RawHeaders, names: readonly string[]): string[]
   const kept: string[] = []
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const [name = '', value = ''] = [headers[i], headers[i + 1]]
-    const cookie = value.slice(0, value.indexOf('=')).trim()
-    if (name.toLowerCase() !== 'set-cookie' || !names.includes(cookie)) kept.push(name, value)
+    if (name.toLowerCase() !== 'set-cookie' || !names.includes(cookieName(value))) kept.push(name, value)
   }
   return kept
+}
+
+/**
+ * The name under which a cookie comes back. One without a name, `=a=b`, comes back as its value, `a=b`, and is then
+ * one named `a` (RFC 6265bis, retrieval).
+ */
+function cookieName(setCookie: string): string {
+  return /^[\s=]*([^=;]*)/.exec(setCookie)?.[1]?.trim() ?? ''
 }
