@@ -21,15 +21,30 @@ export interface AccessClaims {
 /** How one issuer writes its access tokens: claims in, what they say or why they are refused out. */
 export type ReadClaims = (payload: Readonly<Record<string, unknown>>) => AccessClaims | Rejection
 
+/** Three parts in base64url without padding (RFC 7515 §2); looser spellings have other readers elsewhere. */
+const COMPACT = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
+
 /** What a token says before anybody has verified it: its expiry saves a verification, never replaces one. */
 export function peekClaims(token: string, read: ReadClaims): AccessClaims | Rejection {
-  const [header, payload, signature, ...more] = token.split('.')
-  if (!header || !payload || !signature || more.length > 0) return 'malformed'
+  const parts = COMPACT.exec(token)?.slice(1) ?? []
+  if (parts.length === 0 || !parts.every(isCanonical)) return 'malformed'
+  const [header, claims] = parts.map(decoded)
+  // `crit` may change what is signed (RFC 7797); nobody who issues these tokens uses it.
+  if (header?.['alg'] !== 'HS256' || header['crit'] !== undefined) return 'malformed'
+  return claims === undefined ? 'malformed' : read(claims)
+}
+
+/** Stray last bits decode to the same bytes: two texts would be one token. */
+function isCanonical(text: string): boolean {
+  return Buffer.from(text, 'base64url').toString('base64url') === text
+}
+
+function decoded(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    const parsed: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'))
-    return isObject(parsed) ? read(parsed) : 'malformed'
+    const parsed: unknown = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'))
+    return isObject(parsed) ? parsed : undefined
   } catch {
-    return 'malformed'
+    return undefined
   }
 }
 

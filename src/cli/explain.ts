@@ -5,7 +5,7 @@ import type { Principal } from '../identity/principal.ts'
 import { ScopeSet } from '../identity/scope.ts'
 import type { Decision } from '../pipeline/decision.ts'
 import { REASONS } from '../pipeline/reason.ts'
-import type { RouteRule } from '../pipeline/rule.ts'
+import type { RouteMatch, RouteRule } from '../pipeline/rule.ts'
 import type { GatewayRequest } from '../request/request.ts'
 import { parseTarget } from '../request/target.ts'
 import type { CanonicalTarget, TargetFault } from '../request/target.ts'
@@ -21,7 +21,7 @@ export const EXPLAIN_USAGE = [
 
 /** A decision, step by step. */
 interface Walk {
-  readonly request: string
+  readonly method: string
   readonly target: string
   readonly rule: string
   readonly requires: string
@@ -41,6 +41,8 @@ export async function runExplain(args: readonly string[], context: CliContext): 
     json: { type: 'boolean' },
   })
   const [method = '', path = ''] = operands
+  if (!/^(?:\/|https?:|\*$)/i.test(path))
+    throw new PosternError('usage', `A path begins with /, not as '${path}'.`)
   const parsed = parseTarget(path, method.toUpperCase(), 'localhost')
   await withRuntime(values, context, async (runtime) => {
     const walk = parsed.ok
@@ -52,10 +54,10 @@ export async function runExplain(args: readonly string[], context: CliContext): 
 }
 
 /** What ends before anybody looks at rules and credentials. */
-function refused(request: string, target: string, fault: TargetFault): Walk {
+function refused(method: string, target: string, fault: TargetFault): Walk {
   const reason = reasonOfFault(fault)
   const decision = `deny ${REASONS[reason].status} ${reason}: ${fault}`
-  return { request, target, rule: '-', requires: '-', as: '-', scopes: null, decision }
+  return { method, target, rule: '-', requires: '-', as: '-', scopes: null, decision }
 }
 
 function requestOf(method: string, target: CanonicalTarget): GatewayRequest {
@@ -75,9 +77,9 @@ async function walkThrough(runtime: Runtime, request: GatewayRequest, as: string
   const decision = await runtime.decideAs(principal)(request)
   const rule = match.kind === 'rule' ? match.rule : undefined
   return {
-    request: request.method,
+    method: request.method,
     target: request.target.value,
-    rule: rule === undefined ? match.kind : `${methodsOf(rule)} ${rule.template} (${rule.origin})`,
+    rule: ruleOf(match),
     requires: rule === undefined ? '-' : describeRequirement(rule.requirement),
     as: principal === undefined ? 'anonymous' : nameOf(principal),
     scopes: principal?.grant.kind === 'known' ? principal.grant.scopes.names : null,
@@ -118,6 +120,17 @@ function outcomeOf(runtime: Runtime, decision: Decision): string {
   return `deny ${status} ${decision.reason}${missing}`
 }
 
+function ruleOf(match: RouteMatch): string {
+  switch (match.kind) {
+    case 'rule':
+      return `${methodsOf(match.rule)} ${match.rule.template} (${match.rule.origin})`
+    case 'method_not_allowed':
+      return `${match.allow.join(',')} ${match.template}, and no other method`
+    case 'none':
+      return 'none'
+  }
+}
+
 function methodsOf(rule: RouteRule): string {
   return rule.methods === '*' ? '*' : rule.methods.join(',')
 }
@@ -136,5 +149,5 @@ function linesOf(walk: Walk): string[] {
     ['scopes', walk.scopes === null ? '-' : walk.scopes.join(' ')],
     ['decision', walk.decision],
   ]
-  return [walk.request, ...rows.map(([name = '', value = '']) => `  ${name.padEnd(10)}${value}`)]
+  return [walk.method, ...rows.map(([name = '', value = '']) => `  ${name.padEnd(10)}${value}`)]
 }

@@ -59,7 +59,6 @@ const CHUNK = 500
 /** An entry used this lately is kept fresh by the batches; an idle one is verified before its next use. */
 const IN_USE = 30_000
 const PAUSE = 1_000
-const ATTEMPTS = 3
 
 /**
  * A coherent cache in front of a source: an answer counts only for a bounded time after its question was asked,
@@ -181,16 +180,21 @@ export class Lookup<V extends object> {
     entry.confirmedAt = askedAt
   }
 
+  /** Asks until an answer comes that nothing overtook, for as long as one question may take. */
   async #ask(key: string, load: () => Promise<V | undefined>): Promise<V | undefined> {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const { clock, deadline } = this.#options
+    const since = clock.monotonic()
+    for (;;) {
       const flight = this.#flights.get(key) ?? this.#begin(key, load)
       const answer = await flight.answer
       if (!flight.overtaken) return answer
+      if (clock.monotonic() - since >= deadline) {
+        throw new PosternError(
+          'could_not_check',
+          `${this.name}: changed again and again while it was looked up`,
+        )
+      }
     }
-    throw new PosternError(
-      'could_not_check',
-      `${this.name}: changed ${ATTEMPTS} times while it was looked up`,
-    )
   }
 
   #begin(key: string, load: () => Promise<V | undefined>): Flight<V> {

@@ -6,7 +6,7 @@ import type { RawHeaders } from '../request/request.ts'
 export interface Cors {
   /** For an answer to a request with these headers. */
   headersFor(request: RawHeaders): RawHeaders
-  /** A preflight that is answered here instead of upstream: its headers, or undefined. */
+  /** For an `OPTIONS` that is answered here instead of upstream: a preflight's headers, or undefined. */
   preflight(request: RawHeaders): RawHeaders | undefined
   /** What of a forwarded answer's headers goes to the client. */
   filter(request: RawHeaders, answer: string[]): string[]
@@ -63,12 +63,17 @@ export function ownCors(options: OwnCorsOptions): Cors {
   }
   return {
     headersFor: allow,
-    preflight: (request) => [
-      ...allow(request),
-      ...['Access-Control-Allow-Methods', valuesOf(request, 'access-control-request-method').join(', ')],
-      ...['Access-Control-Allow-Headers', options.headers.join(', ')],
-      ...['Access-Control-Max-Age', String(Math.floor(options.maxAge / 1_000)), 'Vary', 'Origin'],
-    ],
+    preflight(request) {
+      const methods = valuesOf(request, 'access-control-request-method')
+      // Any other OPTIONS is the backend's to answer.
+      if (originOf(request) === undefined || methods.length !== 1) return undefined
+      return [
+        ...allow(request),
+        ...['Access-Control-Allow-Methods', methods.join(', ')],
+        ...['Access-Control-Allow-Headers', options.headers.join(', ')],
+        ...['Access-Control-Max-Age', String(Math.floor(options.maxAge / 1_000)), 'Vary', 'Origin'],
+      ]
+    },
     filter(request, answer) {
       const kept: string[] = []
       for (let i = 0; i + 1 < answer.length; i += 2) {

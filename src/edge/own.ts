@@ -53,7 +53,11 @@ export async function createOwnEndpoints(options: OwnOptions): Promise<OwnEndpoi
   return (request, req, res) => {
     const { path } = request.target
     const isOurs = path === ME_PATH || (path === JWKS_PATH && options.jwks !== undefined)
-    if (isOurs && !READING.includes(request.method)) {
+    const preflight =
+      isOurs && request.method === 'OPTIONS' ? options.cors.preflight(request.headers) : undefined
+    if (preflight !== undefined) {
+      sendAnswer({ status: 204, headers: preflight, body: '' }, req, res)
+    } else if (isOurs && !READING.includes(request.method)) {
       refuse(options, request, { kind: 'deny', reason: 'method_not_allowed', allow: READING }, req, res)
     } else if (path === ME_PATH) {
       void answerMe(options, request, req, res)
@@ -83,7 +87,7 @@ function answerMe(
   return chain(found, (authentication) => {
     switch (authentication?.kind) {
       case 'principal':
-        return describe(authentication.principal, request.id, req, res)
+        return describe(options, authentication.principal, request, req, res)
       case 'deny':
         return refuse(options, request, authentication, req, res)
       case 'rejected':
@@ -102,7 +106,13 @@ function answerMe(
   })
 }
 
-function describe(principal: Principal, id: string, req: IncomingMessage, res: ServerResponse): void {
+function describe(
+  options: OwnOptions,
+  principal: Principal,
+  request: GatewayRequest,
+  req: IncomingMessage,
+  res: ServerResponse,
+): void {
   const { owner, grant, mode, expiresAt, tokenId, deviceId } = principal
   const body = JSON.stringify({
     mode,
@@ -115,7 +125,8 @@ function describe(principal: Principal, id: string, req: IncomingMessage, res: S
   })
   const headers = [
     ...['Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(body))],
-    ...['Cache-Control', 'no-store', 'Vary', 'Authorization, Cookie', 'X-Request-Id', id],
+    ...['Cache-Control', 'no-store', 'Vary', 'Authorization, Cookie', 'X-Request-Id', request.id],
+    ...options.cors.headersFor(request.headers),
   ]
   sendAnswer({ status: 200, headers, body }, req, res)
 }

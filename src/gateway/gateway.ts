@@ -8,6 +8,9 @@ import type { Logger } from '../observe/log.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import { Runtime } from './runtime.ts'
 
+/** Milliseconds, about what a timer can hold: a download must not break off because somebody changed a rule. */
+const LONGEST_EXCHANGE = 2 ** 31 - 1
+
 export interface GatewayContext {
   readonly clock: Clock
   readonly logger: Logger
@@ -68,7 +71,7 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
           context.logger.warn(`${path} has another value now, which takes a restart`)
         const before = runtime
         runtime = started
-        void before.close(before.config.shutdown.grace)
+        void before.close(LONGEST_EXCHANGE)
       },
       close,
     }

@@ -83,24 +83,24 @@ function identityChanges(profile: () => Profile): ResponseObserver {
   }
 }
 
+/** What only the gateway says of an answer; a backend that says it too would be taken for the gateway. */
+const OURS: ReadonlySet<string> = new Set(['x-request-id', 'postern-reason'])
+
 function responseHeaders(
   { config, cors, profile }: UpstreamParts,
   permit: Permit,
-  headers: string[],
+  headers: RawHeaders,
 ): string[] {
-  const kept =
-    config.upstream.credentials === 'strip' ? withoutCookies(headers, profile().cookieNames) : headers
-  return [...cors.filter(permit.headers, kept), 'X-Request-Id', permit.requestId]
-}
-
-/** Another backend must not set the cookies that authenticate here (CVE-2026-34454). */
-function withoutCookies(headers: RawHeaders, names: readonly string[]): string[] {
+  // Another backend must not set the cookies that authenticate here (CVE-2026-34454).
+  const cookies = config.upstream.credentials === 'strip' ? profile().cookieNames : []
   const kept: string[] = []
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const [name = '', value = ''] = [headers[i], headers[i + 1]]
-    if (name.toLowerCase() !== 'set-cookie' || !names.includes(cookieName(value))) kept.push(name, value)
+    const lower = name.toLowerCase()
+    const isForbidden = lower === 'set-cookie' && cookies.includes(cookieName(value))
+    if (!isForbidden && !OURS.has(lower)) kept.push(name, value)
   }
-  return kept
+  return [...cors.filter(permit.headers, kept), 'X-Request-Id', permit.requestId]
 }
 
 /**

@@ -29,7 +29,10 @@ export function authorize(rule: RouteRule, principal: Principal | undefined): Au
       // The guest holds scopes, but nobody has said who it is.
       return principal.mode !== 'guest' || requirement.guests === true ? allowed : unauthenticated
     case 'scopes':
-      return principal === undefined ? unauthenticated : compare(rule, requirement.scopes, principal)
+      if (principal === undefined) return unauthenticated
+      return principal.mode === 'guest' && requirement.guests === false
+        ? unauthenticated
+        : compare(rule, requirement.scopes, principal)
   }
 }
 

@@ -7,7 +7,8 @@ export type Requirement =
   | { readonly kind: 'public' }
   /** Somebody; the configured guest only where `guests` says so. */
   | { readonly kind: 'authenticated'; readonly guests?: boolean }
-  | { readonly kind: 'scopes'; readonly scopes: ScopeSet }
+  /** These scopes; the configured guest's count unless `guests` is false. */
+  | { readonly kind: 'scopes'; readonly scopes: ScopeSet; readonly guests?: boolean }
   | { readonly kind: 'nobody' }
 
 /** Who wrote a rule: the operator (`rules:`), the profile, or the backend's own OpenAPI document. */

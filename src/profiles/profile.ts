@@ -89,10 +89,12 @@ export interface Profile {
   look(kind: 'user' | 'token', nameOrId: string): Promise<Principal | undefined>
   /** Rows that come before the document's. */
   rules(): readonly RouteRule[]
-  /** Whether a permitted request may change who somebody is or what they may do. */
-  changesIdentity(permit: Permit): boolean
-  /** After such a request, whatever came of it but a 4xx: drops what it may have made wrong. */
-  forget(permit: Permit): void
+  /**
+   * Looks at a permitted request before it is sent.
+   * @returns undefined for one that changes nobody; else what must be told how it ended, so that nothing is believed
+   *   that it made wrong
+   */
+  watch(permit: Permit): ((ended: number | 'lost') => void) | undefined
   troubles(): readonly Trouble[]
   /**
    * Opens what it needs; a source that is away does not stop it.

@@ -7,10 +7,34 @@ const STRICTNESS = [
   'nobody',
 ] as const satisfies readonly Requirement['kind'][]
 
-/** What satisfies both: of two kinds the stricter, of two lists of scopes the union. */
+/** What satisfies both: of two kinds the stricter, of two lists of scopes the union, and guests only where both take them. */
 function bothRequired(a: Requirement, b: Requirement): Requirement {
-  if (a.kind === 'scopes' && b.kind === 'scopes') return { kind: 'scopes', scopes: a.scopes.union(b.scopes) }
-  return STRICTNESS.indexOf(a.kind) >= STRICTNESS.indexOf(b.kind) ? a : b
+  const [stricter, other] = STRICTNESS.indexOf(a.kind) >= STRICTNESS.indexOf(b.kind) ? [a, b] : [b, a]
+  const guests = takesGuests(a) && takesGuests(b)
+  switch (stricter.kind) {
+    case 'public':
+    case 'nobody':
+      return stricter
+    case 'authenticated':
+      return { kind: 'authenticated', guests }
+    case 'scopes': {
+      const scopes = other.kind === 'scopes' ? stricter.scopes.union(other.scopes) : stricter.scopes
+      return guests ? { kind: 'scopes', scopes } : { kind: 'scopes', scopes, guests }
+    }
+  }
+}
+
+function takesGuests(requirement: Requirement): boolean {
+  switch (requirement.kind) {
+    case 'public':
+      return true
+    case 'nobody':
+      return false
+    case 'authenticated':
+      return requirement.guests === true
+    case 'scopes':
+      return requirement.guests !== false
+  }
 }
 
 /** A rule that lets through only what both would; it has `a`'s template, methods and origin. */

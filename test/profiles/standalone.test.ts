@@ -175,6 +175,6 @@ t.test('it has nothing to add to the backend: no rules, no cookies, no words of 
   t.same(profile.protectedPrefixes, [])
   t.equal(profile.guest, undefined)
   t.equal(profile.answers.refusal(), undefined)
-  t.equal(profile.changesIdentity(), false)
+  t.equal(profile.watch(), undefined)
   t.end()
 })

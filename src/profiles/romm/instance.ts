@@ -99,7 +99,7 @@ export class Instance {
     const { clock } = this.#options
     if (clock.monotonic() - this.#provenAt >= PROOF_LASTS) await this.look()
     const isRecent = clock.monotonic() - this.#provenAt < PROOF_LASTS
-    if (!isRecent || this.#proof === 'wrong')
+    if (!isRecent || this.#proof !== 'right')
       throw new PosternError('could_not_check', "the secret is not proven to be RomM's")
   }
 

@@ -18,13 +18,15 @@ import type { RouteRule } from '../../pipeline/rule.ts'
 import type { LadderStep, Profile, ProfileContext, Trouble } from '../profile.ts'
 import { createAsk } from './ask.ts'
 import type { AskLimits } from './ask.ts'
+import { isLogout, reachOf } from './changes.ts'
 import { rommCarrier, SESSION_COOKIE } from './credentials.ts'
 import { openDatabase } from './database.ts'
 import type { DatabaseAddress, RommDatabase } from './database.ts'
 import { RommSessions, RommUsers } from './directory.ts'
+import { SessionEndings } from './endings.ts'
 import { Instance } from './instance.ts'
 import { buildLadder } from './ladder.ts'
-import { changesIdentity, isLogout, PROTECTED_PREFIXES, rommRules } from './routes.ts'
+import { PROTECTED_PREFIXES, rommRules } from './routes.ts'
 import { READ_SCOPES } from './scopes.ts'
 import { rommSessions } from './sessions.ts'
 import { RommSources } from './sources.ts'
@@ -49,6 +51,9 @@ export interface RommOptions {
 
 /** Milliseconds until a database that could not be used is tried again. */
 const PROBE_AGAIN = 10_000
+
+/** Milliseconds within which failures that strangers caused make one change. */
+const GATHERED = 250
 
 /** RomM fact: how it takes a session that is gone from the browser. */
 const CLEAR_SESSION = `${SESSION_COOKIE}=null; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT; httponly; samesite=strict`
@@ -86,8 +91,10 @@ export class RommProfile implements Profile {
   readonly #verdicts: Lookup<Verdict>
   readonly lookups: readonly Batched[]
   readonly #forgettable: readonly { clear(): void }[]
+  readonly #endings: SessionEndings
   #databaseTrouble: string | undefined
   #cancelProbe: (() => void) | undefined
+  #cancelForgetting: (() => void) | undefined
   #redisAway = false
   #closed = false
   #onRules: () => void = () => undefined
@@ -95,6 +102,7 @@ export class RommProfile implements Profile {
   constructor(options: RommOptions, context: ProfileContext) {
     this.#options = options
     this.#context = context
+    this.#endings = new SessionEndings(context.clock)
     this.guest = options.kiosk ? GUEST : undefined
     this.translate =
       options.secret === undefined ? undefined : createTranslation(options.secret, context.clock)
@@ -116,8 +124,9 @@ export class RommProfile implements Profile {
       this.#redis && users && new RommSessions(rommSessions(this.#redis), users, context))
     const verdicts = (this.#verdicts = sharedVerdicts(context, options.ask, this.#binding()))
     const passwords = passwordVerdicts(context, options.ask)
+    const ask = createAsk({ upstream: context.ask, limits: options.ask }, () => this.#instance.state)
     const { authenticator, steps } = buildLadder({
-      ask: createAsk({ upstream: context.ask, limits: options.ask }, () => this.#instance.state),
+      ask: this.#endings.guard(ask),
       verdicts,
       passwordVerdicts: passwords,
       secret: options.secret,
@@ -152,15 +161,24 @@ export class RommProfile implements Profile {
     return rommRules({ firstRunOpen: this.#instance.firstRunOpen, resources: this.#options.resources })
   }
 
-  changesIdentity(permit: Permit): boolean {
-    return changesIdentity(permit)
-  }
-
-  /** A logout ends one session; of every other change it is not told apart whom it was made to. */
-  forget(permit: Permit): void {
-    if (isLogout(permit)) this.#forgetSession(permit.credential)
-    else this.#forgetAll()
-    if (this.#instance.firstRunOpen) void this.#instance.look()
+  /** A change counts unless RomM says that it refused: also when its answer is lost, or says that it failed. */
+  watch(permit: Permit): ((ended: number | 'lost') => void) | undefined {
+    const reach = reachOf(permit)
+    if (reach === undefined) return undefined
+    const session = permit.credential?.kind === 'session' ? permit.credential.id : undefined
+    const ending = isLogout(permit) ? session : undefined
+    if (ending !== undefined) this.#endings.begin(ending)
+    return (ended) => {
+      const refused = ended !== 'lost' && ended >= 400 && ended < 500
+      if (ending !== undefined) this.#endings.conclude(ending, refused)
+      if (refused) return
+      if (session !== undefined) this.#forgetSession(session)
+      if (reach === 'session') return
+      // Strangers can make RomM fail as often as they like: what they cause is gathered.
+      if (permit.principal === undefined && (ended === 'lost' || ended >= 500)) this.#forgetAllSoon()
+      else this.#forgetAll()
+      if (this.#instance.firstRunOpen) void this.#instance.look()
+    }
   }
 
   troubles(): Trouble[] {
@@ -195,6 +213,7 @@ export class RommProfile implements Profile {
     this.#closed = true
     this.#instance.stop()
     this.#cancelProbe?.()
+    this.#cancelForgetting?.()
     this.#redis?.disconnect()
     await this.#db?.destroy()
   }
@@ -212,13 +231,19 @@ export class RommProfile implements Profile {
     }
   }
 
-  #forgetSession(credential: Credential | undefined): void {
-    if (credential?.kind !== 'session') return
-    this.#sessions?.sessions.invalidate(credential.id)
-    this.#verdicts.invalidate(sessionVerdictKey(credential.id))
+  #forgetSession(id: string): void {
+    this.#sessions?.sessions.invalidate(id)
+    this.#verdicts.invalidate(sessionVerdictKey(id))
+  }
+
+  #forgetAllSoon(): void {
+    this.#cancelForgetting ??= this.#context.clock.after(GATHERED, () => this.#forgetAll())
   }
 
   #forgetAll(): void {
+    this.#cancelForgetting?.()
+    this.#cancelForgetting = undefined
+
     for (const lookup of this.#forgettable) lookup.clear()
   }
 

@@ -109,8 +109,14 @@ export async function tokensBy(
       userId: String(row.user_id),
       digest: row.hashed_token,
       scopes: row.scopes.split(/\s+/).filter((scope) => scope !== ''),
-      expiresAt: row.expires_at?.getTime(),
+      expiresAt: row.expires_at === null ? undefined : instantOf(row.expires_at),
       deviceId: row.device_id ?? undefined,
     }),
   )
+}
+
+/** A date that is none (`0000-00-00`) is long over. */
+function instantOf(date: Date): number {
+  const instant = date.getTime()
+  return Number.isFinite(instant) ? instant : 0
 }

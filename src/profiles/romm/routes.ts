@@ -1,8 +1,6 @@
 import type { CredentialKind } from '../../identity/credential.ts'
 import { ScopeSet } from '../../identity/scope.ts'
-import type { Permit } from '../../pipeline/permit.ts'
 import type { Requirement, RouteRule } from '../../pipeline/rule.ts'
-import { segmentsOf } from '../../routes/template.ts'
 
 /** RomM fact: its web server passes these prefixes to the backend as strings, `/apix` included. */
 export const PROTECTED_PREFIXES = ['/api', '/ws', '/netplay'] as const
@@ -107,41 +105,4 @@ function ruleOf(row: Row): RouteRule {
     backendChecksScopes: row.requirement.kind === 'scopes',
     hint: row.hint,
   })
-}
-
-/**
- * RomM fact: the requests after which somebody may be somebody else, or may do something else. Told by the path and not by
- * the rule that spoke for it: an operator's wildcard must not make a change go unnoticed.
- */
-const CHANGES_IDENTITY = [
-  'POST /api/login',
-  'POST /api/logout',
-  'GET /api/oauth/openid',
-  'POST /api/reset-password',
-  'POST /api/users',
-  'POST /api/users/register',
-  'PUT /api/users/{id}',
-  'DELETE /api/users/{id}',
-  'POST /api/client-tokens',
-  'DELETE /api/client-tokens/{token_id}',
-  'PUT /api/client-tokens/{token_id}/regenerate',
-  'POST /api/client-tokens/exchange',
-  'DELETE /api/client-tokens/{token_id}/admin',
-  'DELETE /api/devices/{device_id}',
-  'POST /api/auth/device/approve',
-  'POST /api/permissions/groups',
-  'PUT /api/permissions/groups/{id}',
-  'DELETE /api/permissions/groups/{id}',
-  'PUT /api/permissions/users/{user_id}',
-].map((row) => row.split(/[ /]+/))
-
-export function changesIdentity({ method, target }: Pick<Permit, 'method' | 'target'>): boolean {
-  const asked = [method, ...segmentsOf(target.path)]
-  return CHANGES_IDENTITY.some(
-    (row) => row.length === asked.length && row.every((part, i) => part === asked[i] || part.startsWith('{')),
-  )
-}
-
-export function isLogout({ target }: Pick<Permit, 'target'>): boolean {
-  return segmentsOf(target.path).join('/') === 'api/logout'
 }

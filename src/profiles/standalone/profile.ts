@@ -48,7 +48,7 @@ export class StandaloneProfile implements Profile {
     { mode: 'basic', checkedBy: 'the SQLite database' },
     { mode: 'token', checkedBy: 'the SQLite database' },
   ]
-  readonly lookups: readonly (Batched & { clear(): void })[]
+  readonly lookups: readonly Batched[]
   readonly #options: StandaloneOptions
   readonly #context: ProfileContext
   readonly #db: Database
@@ -90,13 +90,7 @@ export class StandaloneProfile implements Profile {
   }
 
   /** The backend knows nobody, so nothing that is asked of it changes who somebody is. */
-  changesIdentity(): boolean {
-    return false
-  }
-
-  forget(): void {
-    for (const kept of this.lookups) kept.clear()
-  }
+  watch(): undefined {}
 
   troubles(): Trouble[] {
     const away = this.lookups.filter((kept) => kept.sourceAway).map((kept) => kept.name)

@@ -1,12 +1,12 @@
 import t from 'tap'
-import { changesIdentity } from '../../../src/profiles/romm/routes.ts'
+import { reachOf } from '../../../src/profiles/romm/changes.ts'
 import { parseTarget } from '../../../src/request/target.ts'
 import { readOpenApi } from '../../support/romm/facts.ts'
 
 function changes(method: string, path: string): boolean {
   const parsed = parseTarget(path, method, 'romm.test')
   if (!parsed.ok) throw new Error(`${path}: ${parsed.fault}`)
-  return changesIdentity({ method, target: parsed.target })
+  return reachOf({ method, target: parsed.target }) !== undefined
 }
 
 /** RomM fact: every operation after which an account, a session, a token or a permission is another. */
