@@ -1,21 +1,27 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { on, once } from 'node:events'
 import { readFileSync, rmSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { buffer, text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import { startDemoBackend } from '../../src/cli/demo/backend.ts'
 import { DEMO_DOCUMENT } from '../../src/cli/demo/document.ts'
-import { runDemo } from '../../src/cli/demo/demo.ts'
 import { seedDemo } from '../../src/cli/demo/seed.ts'
 import { readOpenApi } from '../../src/routes/openapi.ts'
 import { newFile, openStore } from '../support/standalone.ts'
+import { sets } from './processes.ts'
 
 const exec = promisify(execFile)
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const { scripts: SCRIPTS } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  readonly scripts: { readonly start: string }
+}
 
 t.test('the backend answers what its document says', async (t) => {
   const { url } = await backend(t)
@@ -148,31 +154,28 @@ t.test('the people of the demo are made once', async (t) => {
 })
 
 t.test('each command that the demo prints does what is said above it', async (t) => {
-  const { lines, stop } = await demo(t)
+  const { lines, credentials, end } = await demo(t)
   const commands = lines.flatMap((line, i) =>
     /^(curl|npx) /.test(line) ? [[lines[i - 1] ?? '', line] as const] : [],
   )
   t.equal(commands.length, 7)
+  t.ok(Object.values(credentials).filter((secret) => lines.join('\n').includes(secret)).length >= 2)
   for (const [said, command] of commands) {
-    const [program = '', ...args] = await wordsOf(command)
-    if (program === 'npx') {
-      const { stdout } = await exec(process.execPath, args.slice(1))
-      t.equal(stdout, 'hello\n', said)
-      continue
-    }
-    const response = await curl(args)
-    const status = /^# (\d{3}):/.exec(said)?.[1] ?? '200'
-    t.equal(String(response.status), status, said)
-    if (!command.endsWith('/whoami')) continue
-    t.match(await response.json(), {
-      headers: { authorization: undefined, 'x-postern-assertion': String },
-      assertion: {
-        header: { typ: 'postern+jwt' },
-        claims: { preferred_username: 'bob', scope: 'notes.read' },
-      },
-    })
+    // As it would be pasted, in the folder of the checkout.
+    const { stdout } = await exec('sh', ['-c', command], { cwd: ROOT })
+    const status = /^# (\d{3}):/.exec(said)?.[1]
+    if (status !== undefined) t.match(stdout, new RegExp(`^HTTP/1\\.1 ${status} `), said)
+    else if (command.startsWith('npx')) t.equal(stdout, 'hello\n', said)
+    else
+      t.match(JSON.parse(stdout), {
+        headers: { authorization: undefined, 'x-postern-assertion': String },
+        assertion: {
+          header: { typ: 'postern+jwt' },
+          claims: { preferred_username: 'bob', scope: 'notes.read' },
+        },
+      })
   }
-  await stop()
+  t.equal(await end(), 0)
 })
 
 async function backend(t: Test): Promise<{ url: string }> {
@@ -208,63 +211,43 @@ async function answerTo(url: string, request: string): Promise<string> {
   return text(socket)
 }
 
-/** Runs `postern demo` on free ports until it has printed everything. */
-async function demo(t: Test): Promise<{ lines: string[]; stop: () => Promise<void> }> {
-  const lines: string[] = []
-  const ready = Promise.withResolvers<void>()
-  const stopped = Promise.withResolvers<void>()
+/** Runs what `npm start` runs, on free ports, until it has printed everything. */
+async function demo(t: Test): Promise<{
+  readonly lines: readonly string[]
+  readonly credentials: Readonly<Record<string, string>>
+  /** Ctrl-C; resolves with the exit code. */
+  readonly end: () => Promise<number | null>
+}> {
   const data = t.testdir()
-  const settings = {
+  const settings = sets({
     'listen.edge': '127.0.0.1:0',
     'listen.probes': 'off',
     'standalone.database': join(data, 'postern.sqlite'),
     'keys.folder': join(data, 'keys'),
     'openapi.cache': 'off',
-    'log.level': 'silent',
-  }
-  const set = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])
-  const running = runDemo(['--upstream', 'http://127.0.0.1:0', ...set], {
-    out: (line) => {
-      lines.push(line)
-      if (line.startsWith('# Ctrl-C')) ready.resolve()
-    },
-    err: (line) => t.comment(line),
-    env: {},
-    readSecret: () => Promise.reject(new Error('nothing is asked')),
-    now: () => Date.now(),
-    signals: { stopped: stopped.promise, onReload: () => undefined, onCrash: () => undefined },
+    'log.level': 'warn',
   })
-  const stop = async (): Promise<void> => {
-    stopped.resolve()
-    await running
+  const [node = '', main = '', command = ''] = SCRIPTS.start
+    .replace(/^node /, `${process.execPath} `)
+    .split(' ')
+  const child = spawn(node, [main, command, '--upstream', 'http://127.0.0.1:0', ...settings], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  const ended = once(child, 'close')
+  const lines: string[] = []
+  for await (const line of createInterface({ input: child.stdout })) {
+    lines.push(line)
+    if (line.startsWith('# Ctrl-C')) break
   }
-  t.teardown(stop)
-  await Promise.race([ready.promise, running])
-  t.equal(statSync(join(data, 'credentials.json')).isFile(), true)
-  t.ok(lines.join('\n').includes(readFileSync(join(data, 'credentials.json'), 'utf8').slice(22, 46)))
-  return { lines, stop }
-}
-
-/** A command as the shell splits it. */
-async function wordsOf(command: string): Promise<string[]> {
-  const stubs = ['curl', 'npx'].map((name) => `${name}() { printf '%s\\0' ${name} "$@"; }`).join('; ')
-  const { stdout } = await exec('sh', ['-c', `${stubs}; ${command}`])
-  return stdout.split('\0').slice(0, -1)
-}
-
-/** As much of curl as the commands use. */
-function curl(args: readonly string[]): Promise<Response> {
-  const headers = new Headers()
-  let [url, body]: [string | undefined, string | undefined] = [undefined, undefined]
-  for (let i = 0; i < args.length; i++) {
-    const [word = '', next = ''] = args.slice(i)
-    if (word === '-i') continue
-    else if (word === '-u') headers.set('Authorization', `Basic ${Buffer.from(next).toString('base64')}`)
-    else if (word === '-H') headers.append(...(next.split(': ') as [string, string]))
-    else if (word === '-d') body = next
-    else url = word
-    if (word.startsWith('-')) i++
+  const file = readFileSync(join(data, 'credentials.json'), 'utf8')
+  return {
+    lines,
+    credentials: JSON.parse(file) as Record<string, string>,
+    async end() {
+      child.kill('SIGINT')
+      return ((await ended) as [number | null])[0]
+    },
   }
-  if (url === undefined) throw new Error(`no URL: ${args.join(' ')}`)
-  return fetch(url, body === undefined ? { headers } : { method: 'POST', headers, body })
 }
