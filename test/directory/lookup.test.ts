@@ -129,18 +129,31 @@ t.test('who comes after an invalidation joins no question from before it', async
   t.same(await Promise.all([before, after]), [{ word: 'new' }, { word: 'new' }])
 })
 
-t.test('who is overtaken again and again is told that it could not be checked', async (t) => {
-  const { source, lookup, ask } = stage()
+t.test('who is overtaken asks again, for as long as one question may take', async (t) => {
+  const { clock, source, lookup, ask } = stage()
   source.rows.set('k', { word: 'w' })
-  source.hold()
-  const waiting = t.rejects(ask('k'), couldNotCheck)
-  for (let i = 0; i < 3; i++) {
+  const overtake = async (): Promise<void> => {
     await settled()
     lookup.clear()
     source.letGo()
     source.hold()
   }
-  await waiting
+  source.hold()
+  const lucky = ask('k')
+  for (let i = 0; i < 10; i++) await overtake()
+  source.letGo()
+  t.same(await lucky, { word: 'w' })
+  t.equal(source.questions.length, 11)
+
+  lookup.clear()
+  source.hold()
+  const unlucky = t.rejects(ask('k'), couldNotCheck)
+  for (let i = 0; i < 5; i++) {
+    clock.advance(250)
+    await overtake()
+  }
+  await unlucky
+  source.letGo()
 })
 
 t.test('invalidateWhere drops what matches and keeps the rest', async (t) => {

@@ -192,7 +192,7 @@ class Trial {
       const from = Math.max(this.#clock.monotonic() - bound - STEP, revokedAt)
       if (!this.#truth.wasTrue(key, word, from)) this.#fault(`${key} is ${String(word)}`)
     } catch {
-      // It may: overtaken three times, or within the pause that follows a failure.
+      // It may: overtaken again and again, or within the pause that follows a failure.
       const isOvertaken = this.#invalidations - before >= 3
       if (!isOvertaken && !this.#truth.wasAway(since - 1_000 - 3 * WAY)) this.#fault(`${key} is refused`)
     }
