@@ -172,7 +172,7 @@ t.test(
 
 t.test('cors: own answers preflights here, and replaces what the backend says', async (t) => {
   const own = await freshGateway(t, settings, {
-    text: "cors: { mode: own, origins: ['https://app.example'], credentials: true, headers: [X-App], maxAge: 1m }",
+    text: "cors: { mode: own, origins: ['https://app.example'], credentials: true, headers: [X-App], maxAge: 1m }\nrules: [{ path: /api/any, public: true }]",
   })
   standin.forget()
   const preflight = await talk(t, own.port, message('/api/roms', PREFLIGHT, 'OPTIONS'))
@@ -182,6 +182,13 @@ t.test('cors: own answers preflights here, and replaces what the backend says', 
   t.equal(preflight.one('access-control-allow-headers'), 'X-App')
   t.equal(preflight.one('access-control-max-age'), '60')
   t.same(standin.requests, [])
+  const me = ['Origin: https://app.example', ...lines(as('rmm vera all'))]
+  t.equal((await talk(t, own.port, message('/-/postern/me', PREFLIGHT, 'OPTIONS'))).status, 204)
+  const readable = await talk(t, own.port, message('/-/postern/me', me))
+  t.equal(readable.one('access-control-allow-origin'), 'https://app.example')
+  standin.forget()
+  await talk(t, own.port, message('/api/any', ['Origin: https://app.example'], 'OPTIONS'))
+  t.equal(standin.requests[0]?.method, 'OPTIONS', 'any other OPTIONS is the backend’s to answer')
   const foreign = PREFLIGHT.map((line) => line.replace('app.', 'evil.'))
   const refused = await talk(t, own.port, message('/api/roms', foreign, 'OPTIONS'))
   t.equal(refused.one('access-control-allow-origin'), undefined)

@@ -347,7 +347,7 @@ const CONFLICT = "rules: [{ path: '/api/**', public: true }]"
 t.test('a reload is whole, or not at all', async (t) => {
   const clock = virtualClock(Date.now())
   const standin = await freshStandin(t)
-  const settings = { ...ladder.settings, 'upstream.url': standin.url }
+  const settings = { ...ladder.settings, 'upstream.url': standin.url, 'shutdown.grace': '1ms' }
   const gateway = await freshGateway(t, settings, { clock })
   const all = { ...inFolder(gateway.folder), ...settings }
   const reload = (more: Record<string, string>, text?: string): Promise<void> =>
@@ -365,7 +365,7 @@ t.test('a reload is whole, or not at all', async (t) => {
   await reload({}, CLOSED)
   t.equal(await statusOf(gateway, 'rmm vera all'), 404, 'the new rules')
   release()
-  t.equal((await slow.answer()).body, 'slow', 'what was under way ended')
+  t.equal((await slow.answer()).body, 'slow', 'what was under way ended, however long it took')
 
   await t.rejects(reload({}, CONFLICT), { code: 'config_invalid' })
   t.equal(await statusOf(gateway, 'rmm vera all'), 404, 'the rules from before')

@@ -76,6 +76,21 @@ t.test(
   },
 )
 
+t.test('a backend that says what only the gateway says is not heard', async (t) => {
+  const gateway = await gatewayWith(t, {})
+  standin.intercept = ({ url }, response) => {
+    if (url !== '/api/heartbeat') return false
+    response.writeHead(404, { 'X-Request-ID': 'theirs', 'postern-reason': 'no_route', 'X-Theirs': 'kept' })
+    response.end('{"detail":"no such game"}')
+    return true
+  }
+  t.teardown(() => (standin.intercept = undefined))
+  const heard = await talk(t, gateway.port, message('/api/heartbeat'))
+  t.match(heard.one('x-request-id'), /^[0-9a-f-]{36}$/)
+  t.equal(heard.one('postern-reason'), undefined)
+  t.equal(heard.one('x-theirs'), 'kept')
+})
+
 t.test(
   'translate: a password becomes an access token of RomM for a minute; nothing else changes',
   async (t) => {
