@@ -42,7 +42,8 @@ function assignment(text: string): [string, string] {
 }
 
 function problemLine({ path, message, hint, where }: Problem): string {
-  const place = [where, path].filter((part) => part !== undefined && part !== '').join(' ')
+  // `--set upstream.url` and `POSTERN_UPSTREM_URL` say already what it is about.
+  const place = where?.endsWith(path) === true ? where : [where, path].filter((part) => part).join(' ')
   return `${place === '' ? '' : `${place}: `}${message}${hint === undefined ? '' : ` (${hint})`}`
 }
 

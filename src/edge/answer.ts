@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { Denial } from '../pipeline/decision.ts'
 import { REASONS } from '../pipeline/reason.ts'
 import type { AnswerStyle } from '../profiles/profile.ts'
-import { valuesOf } from '../request/headers.ts'
+import { announcesBody } from '../request/headers.ts'
 import type { RawHeaders } from '../request/request.ts'
 import { discardThenEnd } from '../upstream/discard.ts'
 
@@ -71,17 +71,12 @@ function challenge({ reason, credential, required = [] }: Denial): RawHeaders {
 
 /** Writes an answer. A body that is still coming is discarded within bounds, and the connection closed. */
 export function sendAnswer(answer: Answer, req: IncomingMessage, res: ServerResponse): void {
-  const unread =
-    !req.complete && (valuesOf(req.rawHeaders, 'transfer-encoding').length > 0 || sentLength(req) !== '0')
+  const unread = !req.complete && announcesBody(req.rawHeaders)
   if (unread) res.shouldKeepAlive = false
   res.writeHead(answer.status, [...answer.headers])
   const body = req.method === 'HEAD' ? '' : answer.body
   if (unread) discardThenEnd(req, res, body === '' ? undefined : Buffer.from(body))
   else res.end(body)
-}
-
-function sentLength(req: IncomingMessage): string {
-  return valuesOf(req.rawHeaders, 'content-length')[0] ?? '0'
 }
 
 /** The same on a bare socket, where no response object exists: refused upgrades and what the parser rejects. */

@@ -4,7 +4,8 @@ import type { Clock } from '../identity/clock.ts'
 import type { DecisionLog } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Decide, Decision, Denial } from '../pipeline/decision.ts'
-import { chain } from '../pipeline/maybe.ts'
+import { attempt, chain } from '../pipeline/maybe.ts'
+import type { MaybePromise } from '../pipeline/outcome.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import type { Reason } from '../pipeline/reason.ts'
 import type { Router } from '../pipeline/rule.ts'
@@ -22,8 +23,16 @@ import type { Cors } from './cors.ts'
 import { asksForWebSocket, takeIn } from './intake.ts'
 import type { Intake } from './intake.ts'
 
+/** What came of a request to one of our own paths; `served`: it is answered already. */
+export type OwnOutcome =
+  Denial | { readonly kind: 'answer'; readonly answer: Answer } | { readonly kind: 'served' }
+
 /** Answers what is ours to answer; `undefined` for a path that is not ours. */
-export type OwnEndpoint = (request: GatewayRequest, req: IncomingMessage, res: ServerResponse) => boolean
+export type OwnEndpoint = (
+  request: GatewayRequest,
+  req: IncomingMessage,
+  res: ServerResponse,
+) => MaybePromise<OwnOutcome> | undefined
 
 export interface HandlerOptions {
   readonly decide: Decide
@@ -56,10 +65,11 @@ export class EdgeHandler {
     const intake = takeIn(req, false, this.#options)
     if (!intake.ok) return this.#refuse(req, res, denialOf(intake), intake.id, undefined, startedAt)
     const { request } = intake
-    if (own(request, req, res)) return
-    void chain(decide(request), (decision) =>
-      this.#act(req, res, request, decision, startedAt, expectsContinue),
+    const outcome = attempt<OwnOutcome | Decision>(
+      () => own(request, req, res) ?? decide(request),
+      (cause) => ({ ...deny('internal_error'), cause }),
     )
+    void chain(outcome, (found) => this.#act(req, res, request, found, startedAt, expectsContinue))
   }
 
   /** Whether an upgrade is wanted on a route that has sockets; any other `Upgrade` is ignored (RFC 9110 §7.8 allows it). */
@@ -108,12 +118,14 @@ export class EdgeHandler {
     req: IncomingMessage,
     res: ServerResponse,
     request: GatewayRequest,
-    decision: Decision,
+    found: OwnOutcome | Decision,
     startedAt: number,
     expectsContinue: boolean,
   ): void {
-    if (decision.kind === 'deny') return this.#refuse(req, res, decision, request.id, request, startedAt)
-    const { permit } = decision
+    if (found.kind === 'served') return
+    if (found.kind === 'answer') return sendAnswer(found.answer, req, res)
+    if (found.kind === 'deny') return this.#refuse(req, res, found, request.id, request, startedAt)
+    const { permit } = found
     const { upstream, metrics, cors } = this.#options
     metrics.permitted(permit.rule.template, permit.principal?.mode ?? 'anonymous')
     const preflight = permit.method === 'OPTIONS' ? cors.preflight(request.headers) : undefined

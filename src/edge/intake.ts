@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import type { Reason } from '../pipeline/reason.ts'
 import type { ClientResolver } from '../request/client.ts'
-import { hostOf, plainFraming, valuesOf } from '../request/headers.ts'
+import { announcesBody, hostOf, plainFraming, valuesOf } from '../request/headers.ts'
 import type { GatewayRequest } from '../request/request.ts'
 import { parseTarget } from '../request/target.ts'
 import type { TargetFault } from '../request/target.ts'
@@ -32,6 +32,8 @@ export function takeIn(req: IncomingMessage, upgrade: boolean, options: IntakeOp
   const host = hostOf(headers)
   if (host === undefined) return { ok: false, id, reason: 'several_hosts' }
   if (!plainFraming(headers, httpVersion)) return { ok: false, id, reason: 'malformed_request' }
+  // A handshake with a body would have the backend wait for it, or take it for the socket's first bytes.
+  if (upgrade && announcesBody(headers)) return { ok: false, id, reason: 'malformed_request' }
   const parsed = parseTarget(req.url ?? '', method, host)
   if (!parsed.ok) {
     return { ok: false, id, reason: reasonOfFault(parsed.fault), fault: parsed.fault }

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { RequestListener } from 'node:http'
 import fastify from 'fastify'
 import type { JwksAnswer } from '../assertion/jwks.ts'
 import { asPosternError } from '../errors.ts'
@@ -8,11 +8,10 @@ import type { Authentication } from '../pipeline/authenticate.ts'
 import type { Denial } from '../pipeline/decision.ts'
 import { attempt, chain } from '../pipeline/maybe.ts'
 import type { MaybePromise } from '../pipeline/outcome.ts'
-import type { AnswerStyle } from '../profiles/profile.ts'
 import type { GatewayRequest } from '../request/request.ts'
-import { renderDenial, sendAnswer } from './answer.ts'
+import type { Answer } from './answer.ts'
 import type { Cors } from './cors.ts'
-import type { OwnEndpoint } from './handler.ts'
+import type { OwnEndpoint, OwnOutcome } from './handler.ts'
 
 const JWKS_PATH = '/.well-known/postern/jwks.json'
 /** Never forwarded, whatever stands below it. */
@@ -24,7 +23,6 @@ export interface OwnOptions {
   readonly identify: (request: GatewayRequest) => MaybePromise<Authentication | undefined>
   /** Undefined where assertions are off. */
   readonly jwks: (() => JwksAnswer) | undefined
-  readonly style: AnswerStyle
   readonly cors: Cors
 }
 
@@ -53,66 +51,46 @@ export async function createOwnEndpoints(options: OwnOptions): Promise<OwnEndpoi
   return (request, req, res) => {
     const { path } = request.target
     const isOurs = path === ME_PATH || (path === JWKS_PATH && options.jwks !== undefined)
-    const preflight =
-      isOurs && request.method === 'OPTIONS' ? options.cors.preflight(request.headers) : undefined
-    if (preflight !== undefined) {
-      sendAnswer({ status: 204, headers: preflight, body: '' }, req, res)
-    } else if (isOurs && !READING.includes(request.method)) {
-      refuse(options, request, { kind: 'deny', reason: 'method_not_allowed', allow: READING }, req, res)
-    } else if (path === ME_PATH) {
-      void answerMe(options, request, req, res)
-    } else if (isOurs) {
-      req.url = path
-      serve(req, res)
-    } else if (path === JWKS_PATH || path === OWN_PREFIX || path.startsWith(`${OWN_PREFIX}/`)) {
-      refuse(options, request, { kind: 'deny', reason: 'no_route' }, req, res)
-    } else {
-      return false
-    }
-    return true
+    if (!isOurs) return isReserved(path) ? { kind: 'deny', reason: 'no_route' } : undefined
+    const preflight = request.method === 'OPTIONS' ? options.cors.preflight(request.headers) : undefined
+    if (preflight !== undefined)
+      return { kind: 'answer', answer: { status: 204, headers: preflight, body: '' } }
+    if (!READING.includes(request.method))
+      return { kind: 'deny', reason: 'method_not_allowed', allow: READING }
+    if (path === ME_PATH) return me(options, request)
+    req.url = path
+    serve(req, res)
+    return { kind: 'served' }
   }
 }
 
+function isReserved(path: string): boolean {
+  return path === JWKS_PATH || path === OWN_PREFIX || path.startsWith(`${OWN_PREFIX}/`)
+}
+
 /** So that an app can ask why it was refused. */
-function answerMe(
-  options: OwnOptions,
-  request: GatewayRequest,
-  req: IncomingMessage,
-  res: ServerResponse,
-): MaybePromise<void> {
+function me(options: OwnOptions, request: GatewayRequest): MaybePromise<OwnOutcome> {
   const found = attempt<Authentication | undefined | Denial>(
     () => options.identify(request),
     (error) => ({ kind: 'deny', reason: 'could_not_check', cause: asPosternError(error) }),
   )
-  return chain(found, (authentication) => {
+  return chain(found, (authentication): OwnOutcome => {
     switch (authentication?.kind) {
       case 'principal':
-        return describe(options, authentication.principal, request, req, res)
+        return { kind: 'answer', answer: describe(authentication.principal, request, options.cors) }
       case 'deny':
-        return refuse(options, request, authentication, req, res)
+        return authentication
       case 'rejected':
-        return refuse(
-          options,
-          request,
-          { ...authentication, kind: 'deny', reason: 'invalid_credential' },
-          req,
-          res,
-        )
+        return { ...authentication, kind: 'deny', reason: 'invalid_credential' }
       case 'anonymous':
-        return refuse(options, request, { kind: 'deny', reason: 'no_credential' }, req, res)
+        return { kind: 'deny', reason: 'no_credential' }
       case undefined:
-        return refuse(options, request, { kind: 'deny', reason: 'several_credentials' }, req, res)
+        return { kind: 'deny', reason: 'several_credentials' }
     }
   })
 }
 
-function describe(
-  options: OwnOptions,
-  principal: Principal,
-  request: GatewayRequest,
-  req: IncomingMessage,
-  res: ServerResponse,
-): void {
+function describe(principal: Principal, request: GatewayRequest, cors: Cors): Answer {
   const { owner, grant, mode, expiresAt, tokenId, deviceId } = principal
   const body = JSON.stringify({
     mode,
@@ -126,21 +104,7 @@ function describe(
   const headers = [
     ...['Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(body))],
     ...['Cache-Control', 'no-store', 'Vary', 'Authorization, Cookie', 'X-Request-Id', request.id],
-    ...options.cors.headersFor(request.headers),
+    ...cors.headersFor(request.headers),
   ]
-  sendAnswer({ status: 200, headers, body }, req, res)
-}
-
-function refuse(
-  options: OwnOptions,
-  request: GatewayRequest,
-  denial: Denial,
-  req: IncomingMessage,
-  res: ServerResponse,
-): void {
-  sendAnswer(
-    renderDenial(denial, request.id, options.style, options.cors.headersFor(request.headers)),
-    req,
-    res,
-  )
+  return { status: 200, headers, body }
 }

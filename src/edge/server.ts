@@ -1,6 +1,7 @@
+import { lstat, unlink } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { PosternError } from '../errors.ts'
 import type { Reason } from '../pipeline/reason.ts'
@@ -106,7 +107,25 @@ const UNPARSED: Readonly<Record<string, Reason>> = {
 }
 
 /** Opens a listener. @throws PosternError `listen_failed` that names the address and what to do */
-export function listen(server: Server, address: Address): Promise<string> {
+export async function listen(server: Server, address: Address): Promise<string> {
+  if (address.kind === 'unix') await removeAbandoned(address.path)
+  return bind(server, address)
+}
+
+/** A process that was killed leaves its socket behind, and no other could take its place. */
+async function removeAbandoned(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined)
+  if (found?.isSocket() !== true) return
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const probe = connect(path, () => resolve(false))
+  probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'))
+  const isAbandoned = await promise
+  probe.destroy()
+  // What cannot be removed is what `bind` speaks of.
+  if (isAbandoned) await unlink(path).catch(() => undefined)
+}
+
+function bind(server: Server, address: Address): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const named = address.kind === 'tcp' ? `${bracketed(address.host)}:${address.port}` : `unix:${address.path}`
   const fail = (error: NodeJS.ErrnoException): void =>

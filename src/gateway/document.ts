@@ -54,9 +54,15 @@ async function fromUrl(url: string): Promise<{ text: string }> {
   const answer = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(TIMEOUT) })
   if (answer.status !== 200)
     throw new PosternError('route_table_unavailable', `${url}: answered ${answer.status}`)
-  const length = Number(answer.headers.get('content-length') ?? 0)
-  if (length > LARGEST) throw new PosternError('route_table_unavailable', `${url}: larger than 16 MiB`)
-  return { text: await answer.text() }
+  const chunks: Uint8Array[] = []
+  let size = 0
+  const body: AsyncIterable<Uint8Array> | readonly Uint8Array[] = answer.body ?? []
+  for await (const chunk of body) {
+    size += chunk.byteLength
+    if (size > LARGEST) throw new PosternError('route_table_unavailable', `${url}: larger than 16 MiB`)
+    chunks.push(chunk)
+  }
+  return { text: Buffer.concat(chunks).toString('utf8') }
 }
 
 /** One file in a folder, replaced whole: a half-written copy would be no copy. */

@@ -164,7 +164,7 @@ export class Runtime {
     }
     const style = this.profile.answers
     const identify = createIdentify(identity)
-    const own = await createOwnEndpoints({ identify, jwks: outgoing.jwks, style, cors: this.#cors })
+    const own = await createOwnEndpoints({ identify, jwks: outgoing.jwks, cors: this.#cors })
     this.#handler = new EdgeHandler({
       ...this.#context,
       decide: createDecide(this.#parts),

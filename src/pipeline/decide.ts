@@ -2,7 +2,7 @@ import { asPosternError } from '../errors.ts'
 import type { FailureCode } from '../errors.ts'
 import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
-import { valuesOf } from '../request/headers.ts'
+import { announcesBody, valuesOf } from '../request/headers.ts'
 import type { Hygiene } from '../request/headers.ts'
 import type { GatewayRequest, RawHeaders } from '../request/request.ts'
 import { authenticate } from './authenticate.ts'
@@ -73,7 +73,7 @@ function judge(options: DecideOptions, request: GatewayRequest, match: RouteMatc
   if (match.kind === 'rule' && match.rule.requirement.kind === 'nobody') {
     return { ...deny('concealed'), rule: match.rule }
   }
-  if (isPreflight(request)) {
+  if (isPreflight(request, options.outgoing)) {
     if (match.kind === 'rule' && match.rule.conceal) return { ...deny('concealed'), rule: match.rule }
     return permit(options, request, preflightRule(match), undefined, undefined)
   }
@@ -199,14 +199,14 @@ function addIdentity(
   })
 }
 
-/** A CORS preflight (Fetch §4.8): a browser sends it without credentials and cannot do otherwise. */
-function isPreflight(request: GatewayRequest): boolean {
-  return (
-    request.method === 'OPTIONS' &&
-    !request.upgrade &&
-    valuesOf(request.headers, 'origin').length === 1 &&
-    valuesOf(request.headers, 'access-control-request-method').length === 1
-  )
+/**
+ * A CORS preflight (Fetch §4.8): a browser sends it without credentials and cannot do otherwise. It must be one at the
+ * backend too: with a body, or with what makes it a preflight named in `Connection`, it would arrive as a plain OPTIONS.
+ */
+function isPreflight(request: GatewayRequest, { hygiene }: DecideOptions['outgoing']): boolean {
+  if (request.method !== 'OPTIONS' || request.upgrade || announcesBody(request.headers)) return false
+  const sent = hygiene.outgoing(request.headers, request.client, request.id)
+  return ['origin', 'access-control-request-method'].every((name) => valuesOf(sent, name).length === 1)
 }
 
 function preflightRule(match: Exclude<RouteMatch, { kind: 'none' }>): RouteRule {

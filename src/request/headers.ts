@@ -94,6 +94,12 @@ export function plainFraming(headers: RawHeaders, httpVersion: string): boolean 
 const MOST_KNOWN = 2_000
 const LONGEST_KNOWN = 64
 
+/** Whether a body follows (RFC 9112 §6.3). */
+export function announcesBody(headers: RawHeaders): boolean {
+  if (valuesOf(headers, 'transfer-encoding').length > 0) return true
+  return valuesOf(headers, 'content-length').some((length) => length !== '0')
+}
+
 export interface Hygiene {
   /** The client's headers less hop-by-hop and spoofable ones, with ours about the client added. */
   outgoing(headers: RawHeaders, client: ClientInfo, requestId: string): string[]

@@ -79,7 +79,7 @@ export class RommProfile implements Profile {
     refusal: (reason: Reason) => this.#refusal(reason),
     clearSession: CLEAR_SESSION,
   }
-  readonly translate: ((principal: Principal) => Credential | undefined) | undefined
+  readonly translate: (principal: Principal) => Credential | undefined
   readonly #options: RommOptions
   readonly #context: ProfileContext
   readonly #instance: Instance
@@ -104,8 +104,9 @@ export class RommProfile implements Profile {
     this.#context = context
     this.#endings = new SessionEndings(context.clock)
     this.guest = options.kiosk ? GUEST : undefined
-    this.translate =
-      options.secret === undefined ? undefined : createTranslation(options.secret, context.clock)
+    const mint = options.secret === undefined ? undefined : createTranslation(options.secret, context.clock)
+    // What is signed with another key than RomM's would be refused there.
+    this.translate = (principal) => (this.#instance.secret === 'right' ? mint?.(principal) : undefined)
     this.#instance = new Instance({
       ...options,
       ask: context.ask,
