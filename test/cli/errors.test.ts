@@ -1,9 +1,7 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { freshFolder, postern, serve, sets } from './processes.ts'
+import { freshFolder, postern } from './processes.ts'
 
 const UPSTREAM = ['--upstream', 'http://127.0.0.1:9']
 
@@ -17,8 +15,9 @@ t.test('a command line that is not understood ends with 64 and says how it is wr
     [['keys', 'turn'], 'postern keys is followed by one of: generate, rotate, list, prune.'],
     [['user', 'list', ...UPSTREAM], "With profile romm people and tokens are the backend's own."],
   ]
-  for (const [args, sentence] of cases) {
-    const { code, out, err } = await postern(args)
+  const ended = await Promise.all(cases.map(([args]) => postern(args)))
+  for (const [index, { code, out, err }] of ended.entries()) {
+    const [args = [], sentence] = cases[index] ?? []
     const [first, ...usage] = err.trimEnd().split('\n')
     t.same({ code, out, first }, { code: 64, out: '', first: sentence }, args.join(' '))
     t.ok(usage.length > 0 && usage.every((line) => /^Usage:$|^ {2}postern /.test(line)), err)
@@ -99,82 +98,24 @@ t.test('check says what works and deserves a word, and connects to nothing', asy
   })
 })
 
+t.test('a setting of the command line or the environment is named once', async (t) => {
+  const misspelt = { POSTERN_UPSTREM_URL: 'http://romm:8080' }
+  for (const [args, env, problem] of [
+    [['--upstream', 'romm:8080'], {}, /^--set upstream\.url: must be an http or https URL.*such as/],
+    [
+      ['--set', 'upstrem.url=x', ...UPSTREAM],
+      {},
+      /^--set upstrem\.url: is not a setting \(.*"upstream\.url"/,
+    ],
+    [UPSTREAM, misspelt, /^POSTERN_UPSTREM_URL: is not the variable of any .*"POSTERN_UPSTREAM_URL"/],
+  ] as const)
+    t.match(await postern(['check', ...args], { env }), { code: 78, err: problem })
+})
+
 t.test('every example is valid with nothing else given', async (t) => {
   for (const name of ['romm', 'standalone', 'demo']) {
     const file = new URL(`../../config/${name}.yaml`, import.meta.url).pathname
     t.match(await postern(['check', '--config', file]), { code: 0, err: '' }, name)
-  }
-})
-
-t.test('an address that is taken is named in one sentence', async (t) => {
-  const other = createServer().listen(0, '127.0.0.1')
-  t.teardown(() => other.close())
-  await once(other, 'listening')
-  const address = `127.0.0.1:${String((other.address() as { port: number }).port)}`
-  const folder = await freshFolder(t)
-  const base = { 'keys.folder': join(folder, 'keys'), 'openapi.cache': 'off' }
-  for (const [setting, rest] of [
-    ['listen.edge', { 'listen.probes': 'off' }],
-    ['listen.probes', { 'listen.edge': '127.0.0.1:0' }],
-  ] as const) {
-    const { code, err } = await postern([
-      'serve',
-      ...UPSTREAM,
-      ...sets({ ...base, ...rest, [setting]: address }),
-    ])
-    t.equal(code, 69)
-    t.equal(err, `cannot listen on ${address}: another program listens there already\n`)
-  }
-})
-
-t.test('keys that others could use are refused, with the command that helps', async (t) => {
-  const folder = join(await freshFolder(t), 'keys')
-  await mkdir(folder)
-  await chmod(folder, 0o755)
-  const { code, err } = await postern([
-    'serve',
-    ...UPSTREAM,
-    ...sets({
-      'keys.folder': folder,
-      'openapi.cache': 'off',
-      'listen.edge': '127.0.0.1:0',
-      'listen.probes': 'off',
-    }),
-  ])
-  t.equal(code, 78)
-  t.match(err.trimEnd().split('\n'), [`Others on this machine may use ${folder}: chmod 700 ${folder}`])
-})
-
-t.test('replicas make no keys of their own', async (t) => {
-  const folder = join(await freshFolder(t), 'keys')
-  const settings = sets({
-    'keys.folder': folder,
-    'openapi.cache': 'off',
-    'listen.edge': '127.0.0.1:0',
-    'listen.probes': 'off',
-    replicas: '2',
-  })
-  t.match(await postern(['serve', ...UPSTREAM, ...settings]), {
-    code: 78,
-    err: /^There is no key in .*`postern keys generate` once\.\n$/,
-  })
-  t.match(await postern(['keys', 'generate', ...UPSTREAM, ...settings]), { code: 0 })
-  t.ok(await serve(t, [...UPSTREAM, ...settings]))
-})
-
-t.test('an error that nobody caught is one line without what it was about, and the end', async (t) => {
-  const secret = 'correct horse'
-  for (const crash of [
-    'throw new Error(process.env.SECRET)',
-    'Promise.reject(new Error(process.env.SECRET))',
-    'Promise.reject({ password: process.env.SECRET })',
-  ]) {
-    const preload = `process.on("SIGUSR2", () => { ${crash} })`
-    const serving = await serve(t, UPSTREAM, { env: { SECRET: secret }, preload })
-    serving.kill('SIGUSR2')
-    t.same(await serving.ended, { code: 70, err: '' }, crash)
-    t.match(serving.log.at(-1), { level: 60, cause: String, msg: 'an error that nobody caught: ending' })
-    t.notMatch(JSON.stringify(serving.log), secret)
   }
 })
 

@@ -1,4 +1,5 @@
 import { decodeProtectedHeader } from 'jose'
+import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { as, freshStandin } from '../support/romm/ask.ts'
@@ -65,4 +66,11 @@ t.test('a key that serve did not make is published, then signs, without a restar
   while ((await signing()) === old);
   t.equal(await signing(), next)
   t.same(await published(), [old, next], 'the old one until what it signed is dead')
+  await unlink(join(folder, 'keys', `${next}.pem`))
+  await serving.after(
+    () => serving.kill('SIGHUP'),
+    ({ msg }) => msg === 'listening',
+  )
+  t.same(await published(), [old], 'a key that is taken away is gone with SIGHUP')
+  t.equal(await signing(), old)
 })

@@ -114,7 +114,8 @@ export async function serve(
     }
   }
   const listening = await line(({ msg }) => msg === 'listening')
-  const url = `http://${String(listening['edge'])}`
+  const edge = String(listening['edge'])
+  const url = `http://${edge.startsWith('unix:') ? 'localhost' : edge}`
   return {
     url,
     port: Number(new URL(url).port),
