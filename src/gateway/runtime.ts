@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Health } from '../admin/probes.ts'
 import { withImplied } from '../authenticators/implied.ts'
-import { redisAddress } from '../config/addresses.ts'
 import { PosternError } from '../errors.ts'
 import type { Config } from '../config/schema.ts'
-import { connectRedis, settled } from '../directory/redis.ts'
 import { startRevalidation } from '../directory/revalidation.ts'
 import { corsOfUpstream, noCors, ownCors } from '../edge/cors.ts'
 import type { Cors } from '../edge/cors.ts'
@@ -20,7 +18,7 @@ import { createDecide, createIdentify } from '../pipeline/decide.ts'
 import type { DecideOptions } from '../pipeline/decide.ts'
 import type { Decide } from '../pipeline/decision.ts'
 import { abstained, authenticated } from '../pipeline/outcome.ts'
-import type { Profile, ProfileContext, SharedStore } from '../profiles/profile.ts'
+import type { Profile, ProfileContext } from '../profiles/profile.ts'
 import { createLiveRouter } from '../routes/live.ts'
 import type { LiveRouter } from '../routes/live.ts'
 import { readRules } from '../routes/rules.ts'
@@ -30,6 +28,8 @@ import { createClients } from './clients.ts'
 import { documentOptions } from './document.ts'
 import { createOutgoing } from './identity.ts'
 import { createProfile } from './profile.ts'
+import { SharedRedis } from './shared.ts'
+import { watchSockets } from './sockets.ts'
 import { watchUpstream } from './upstream.ts'
 import type { WatchedUpstream } from './upstream.ts'
 
@@ -64,7 +64,7 @@ export class Runtime {
     this.config = config
     this.#context = context
     this.#cors = corsOf(config, context.clock)
-    this.#shared = config.redis && new SharedRedis(config, context.logger)
+    this.#shared = config.redis && new SharedRedis(config.redis, config.cache.secret, context.logger)
     this.#watched = watchUpstream({
       ...context,
       config,
@@ -156,6 +156,7 @@ export class Runtime {
     await this.router.start()
     this.#stops.push(this.#startBatches())
     const identity = this.#identity()
+    this.#stops.push(this.#watchSockets(identity))
     this.#parts = {
       router: this.router,
       identity,
@@ -214,6 +215,18 @@ export class Runtime {
     })
   }
 
+  #watchSockets({ authenticator }: DecideOptions['identity']): () => void {
+    const { revalidate, staleIfError } = this.config.cache
+    const { sockets } = this.upstream
+    return watchSockets({
+      sockets,
+      authenticator,
+      clock: this.#context.clock,
+      interval: revalidate,
+      staleIfError,
+    })
+  }
+
   #startBatches(): () => void {
     const { clock, logger } = this.#context
     return startRevalidation(this.profile.lookups, {
@@ -227,37 +240,6 @@ export class Runtime {
 
 /** Stands for whatever the explained principal would have brought. */
 const EXPLAINED: Credential = { kind: 'malformed', why: 'explained' }
-
-/** The Redis that replicas share, and whether it is there. */
-class SharedRedis {
-  readonly #redis: ReturnType<typeof connectRedis>
-  readonly store: SharedStore | undefined
-  #away = false
-
-  constructor(config: Config, logger: Logger) {
-    const address = redisAddress(started(config.redis))
-    this.#redis = connectRedis(address, 'postern', (state, error) => {
-      if (state === 'away' && !this.#away)
-        logger.warn({ cause: error?.message }, 'redis: the shared Redis is away')
-      this.#away = state === 'away'
-    })
-    const { secret } = config.cache
-    this.store =
-      secret === undefined ? undefined : { redis: this.#redis, secret: Buffer.from(secret, 'utf8') }
-  }
-
-  get trouble(): string | undefined {
-    return this.#away ? 'redis: the shared Redis is away' : undefined
-  }
-
-  settled(): Promise<void> {
-    return settled(this.#redis)
-  }
-
-  close(): void {
-    this.#redis.disconnect()
-  }
-}
 
 function operatorLayer(config: Config): RouteLayer {
   const reading = readRules(config.rules)

@@ -176,7 +176,7 @@ function permit(
         headers,
         rule,
         principal,
-        credential: leaves,
+        credential,
         client: request.client,
         upgrade: request.upgrade,
       }),

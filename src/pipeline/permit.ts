@@ -14,7 +14,7 @@ export interface PermitContents {
   readonly rule: RouteRule
   /** Undefined for an anonymous request on a public route. */
   readonly principal: Principal | undefined
-  /** The one credential that goes upstream, if any. */
+  /** What was decided on, or passes as the route's input; what of it goes upstream is in `headers`. */
   readonly credential: Credential | undefined
   readonly client: ClientInfo
   /** It permits a WebSocket, and nothing but one. */

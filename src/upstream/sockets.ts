@@ -8,6 +8,10 @@ export class SocketRegistry {
     return this.#open.size
   }
 
+  permits(): readonly Permit[] {
+    return [...this.#open.keys()]
+  }
+
   /** @param close destroys both ends at once */
   add(permit: Permit, close: () => void): void {
     this.#open.set(permit, close)
@@ -17,10 +21,15 @@ export class SocketRegistry {
     this.#open.delete(permit)
   }
 
+  /** Destroys both ends; harmless when it is closed already. */
+  close(permit: Permit): void {
+    this.#open.get(permit)?.()
+  }
+
   /** @returns how many were closed */
   closeWhere(matches: (permit: Permit) => boolean): number {
-    const closing = [...this.#open].filter(([permit]) => matches(permit))
-    for (const [, close] of closing) close()
+    const closing = this.permits().filter(matches)
+    for (const permit of closing) this.close(permit)
     return closing.length
   }
 }

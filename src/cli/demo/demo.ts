@@ -58,9 +58,13 @@ async function startBackend({ upstream }: Config): Promise<DemoBackend> {
   try {
     return await startDemoBackend(port === '' ? 80 : Number(port))
   } catch (error) {
-    throw new PosternError('listen_failed', `The demo's backend cannot listen on port ${port}.`, {
-      cause: error,
-    })
+    throw new PosternError(
+      'listen_failed',
+      `The demo's backend cannot listen on port ${port}: give it another with --upstream http://127.0.0.1:PORT.`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

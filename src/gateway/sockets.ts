@@ -1,0 +1,53 @@
+import { asPosternError } from '../errors.ts'
+import type { Clock } from '../identity/clock.ts'
+import { attempt, chain } from '../pipeline/maybe.ts'
+import type { Authenticator, Outcome } from '../pipeline/outcome.ts'
+import type { Permit } from '../pipeline/permit.ts'
+import type { SocketRegistry } from '../upstream/sockets.ts'
+
+export interface SocketWatchOptions {
+  readonly sockets: SocketRegistry
+  readonly authenticator: Authenticator
+  readonly clock: Clock
+  /** Milliseconds between two looks at every open socket. */
+  readonly interval: number
+  /** Milliseconds for which a socket stays open whose credential cannot be checked. */
+  readonly staleIfError: number
+}
+
+/**
+ * A socket's permit was good for the moment of its handshake; what rides on it is checked again and again, from memory as
+ * long as it is in use, and the socket is closed when its credential is dead or another user's.
+ * @returns stops it
+ */
+export function watchSockets(options: SocketWatchOptions): () => void {
+  const { clock, interval, sockets } = options
+  const confirmedAt = new WeakMap<Permit, number>()
+  let cancel = clock.after(interval, look)
+
+  function look(): void {
+    for (const permit of sockets.permits()) confirm(options, permit, confirmedAt)
+    cancel = clock.after(interval, look)
+  }
+  return () => cancel()
+}
+
+function confirm(options: SocketWatchOptions, permit: Permit, confirmedAt: WeakMap<Permit, number>): void {
+  const { sockets, authenticator, clock, staleIfError } = options
+  const { credential, principal } = permit
+  // The guest has no credential that could die; what expires does so whatever anybody says.
+  if (credential === undefined || principal === undefined) return
+  if (!confirmedAt.has(permit)) confirmedAt.set(permit, clock.monotonic())
+  const outcome = attempt<Outcome | undefined>(
+    () => authenticator.authenticate(credential, permit.client),
+    (error) => void asPosternError(error),
+  )
+  void chain(outcome, (found) => {
+    const isSame =
+      found?.kind === 'authenticated' && found.principal.owner?.subject === principal.owner?.subject
+    if (isSame) confirmedAt.set(permit, clock.monotonic())
+    else if (found !== undefined || clock.monotonic() - (confirmedAt.get(permit) ?? 0) >= staleIfError) {
+      sockets.close(permit)
+    }
+  })
+}
