@@ -58,13 +58,9 @@ async function startBackend({ upstream }: Config): Promise<DemoBackend> {
   try {
     return await startDemoBackend(port === '' ? 80 : Number(port))
   } catch (error) {
-    throw new PosternError(
-      'listen_failed',
-      `The demo's backend cannot listen on port ${port}: give it another with --upstream http://127.0.0.1:PORT.`,
-      {
-        cause: error,
-      },
-    )
+    const hint = 'give it another with --upstream http://127.0.0.1:PORT'
+    const message = `The demo's backend cannot listen on port ${port}: ${hint}.`
+    throw new PosternError('listen_failed', message, { cause: error })
   }
 }
 
