@@ -15,7 +15,7 @@ import { DEMO_DOCUMENT } from '../../src/cli/demo/document.ts'
 import { seedDemo } from '../../src/cli/demo/seed.ts'
 import { readOpenApi } from '../../src/routes/openapi.ts'
 import { newFile, openStore } from '../support/standalone.ts'
-import { sets } from './processes.ts'
+import { environment, sets } from './processes.ts'
 
 const exec = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -232,6 +232,7 @@ async function demo(t: Test): Promise<{
     .split(' ')
   const child = spawn(node, [main, command, '--upstream', 'http://127.0.0.1:0', ...settings], {
     cwd: ROOT,
+    env: environment(),
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.teardown(() => child.kill('SIGKILL'))

@@ -30,7 +30,7 @@ export interface CommandOptions {
 }
 
 /** Of this machine, what a program needs; of the tests' own settings, nothing. */
-function environment(env: Variables = {}): NodeJS.ProcessEnv {
+export function environment(env: Variables = {}): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'], ...env }
 }
 
