@@ -53,6 +53,7 @@ export interface HandlerOptions {
 /** From a parsed request to its answer: everything behind the listener, swapped whole when the configuration changes. */
 export class EdgeHandler {
   readonly #options: HandlerOptions
+  readonly #undecided = new Set<Promise<void>>()
 
   constructor(options: HandlerOptions) {
     this.#options = options
@@ -69,7 +70,18 @@ export class EdgeHandler {
       () => own(request, req, res) ?? decide(request),
       (cause) => ({ ...deny('internal_error'), cause }),
     )
-    void chain(outcome, (found) => this.#act(req, res, request, found, startedAt, expectsContinue))
+    this.#track(chain(outcome, (found) => this.#act(req, res, request, found, startedAt, expectsContinue)))
+  }
+
+  /** Resolves when nothing waits for its decision. */
+  async settled(): Promise<void> {
+    while (this.#undecided.size > 0) await Promise.allSettled(this.#undecided)
+  }
+
+  #track(decision: MaybePromise<void>): void {
+    if (!(decision instanceof Promise)) return
+    this.#undecided.add(decision)
+    void decision.finally(() => this.#undecided.delete(decision))
   }
 
   /** Whether an upgrade is wanted on a route that has sockets; any other `Upgrade` is ignored (RFC 9110 §7.8 allows it). */
@@ -91,10 +103,11 @@ export class EdgeHandler {
     const intake = takeIn(req, true, this.#options)
     if (!intake.ok) return this.#refuseSocket(socket, denialOf(intake), intake.id, undefined, startedAt)
     const { request } = intake
-    void chain(this.#options.decide(request), (decision) => {
+    const opened = chain(this.#options.decide(request), (decision) => {
       if (decision.kind === 'deny') this.#refuseSocket(socket, decision, request.id, request, startedAt)
       else this.#open(socket, head, request, decision.permit, startedAt)
     })
+    this.#track(opened)
   }
 
   /** @param reason for what the parser refused before there was a request */

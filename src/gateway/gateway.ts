@@ -52,6 +52,20 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
     await Promise.all([runtime.close(0), probes.close()])
   }
 
+  /** One after the other: of two, the later must win. */
+  let reloading: Promise<void> = Promise.resolve()
+  const replace = async (next: Config, before: Promise<void>): Promise<void> => {
+    await before.catch(() => undefined)
+    const started = await Runtime.start(next, { ...context, metrics })
+    // Stopped meanwhile: nobody would close it later.
+    if (draining) return started.close(0)
+    for (const path of fixedSettings(config, next))
+      context.logger.warn(`${path} has another value now, which takes a restart`)
+    const replaced = runtime
+    runtime = started
+    void replaced.close(LONGEST_EXCHANGE)
+  }
+
   try {
     await probes.ready()
     const probesAt =
@@ -63,15 +77,9 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
         return runtime
       },
       health,
-      async reload(next) {
-        const started = await Runtime.start(next, { ...context, metrics })
-        // Stopped meanwhile: nobody would close it later.
-        if (draining) return started.close(0)
-        for (const path of fixedSettings(config, next))
-          context.logger.warn(`${path} has another value now, which takes a restart`)
-        const before = runtime
-        runtime = started
-        void before.close(LONGEST_EXCHANGE)
+      reload: (next) => {
+        reloading = replace(next, reloading)
+        return reloading
       },
       close,
     }

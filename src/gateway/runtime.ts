@@ -139,6 +139,7 @@ export class Runtime {
 
   /** @param graceMs for what is under way */
   async close(graceMs: number): Promise<void> {
+    await this.#handler?.settled()
     await this.upstream.close(graceMs)
     for (const stop of this.#stops) stop()
     await Promise.all([this.router.close(), this.profile.close()])

@@ -70,7 +70,7 @@ export function createLiveRouter(options: LiveRouterOptions): LiveRouter {
   return new DocumentRouter(options)
 }
 
-/** Milliseconds between readings that unknown paths cause. */
+/** Milliseconds for which a reading says that a path does not exist; the next unknown one waits for another. */
 const PAUSE_AFTER_MISS = 30_000
 
 interface Reading {
@@ -139,8 +139,8 @@ class DocumentRouter implements LiveRouter {
     const match = this.#table.match(method, path)
     if (this.#options.document === undefined || this.#isCertain(match)) return match
     if (this.#readIn !== this.#generation) return this.#matchAfterReading(method, path)
-    if (match.kind === 'none' && this.#sinceLastReading() >= PAUSE_AFTER_MISS) this.#refreshInBackground()
-    return match
+    const isRecent = this.#reading === undefined && this.#sinceLastReading() < PAUSE_AFTER_MISS
+    return isRecent ? match : this.#matchAfterLooking(method, path)
   }
 
   refresh(): Promise<void> {
@@ -174,6 +174,14 @@ class DocumentRouter implements LiveRouter {
   async #matchAfterReading(method: string, path: string): Promise<RouteMatch> {
     await this.#readSince(this.#generation)
     return this.#table.match(method, path)
+  }
+
+  /** The backend may have been replaced unseen. One that is there and cannot show its document keeps the table it had. */
+  async #matchAfterLooking(method: string, path: string): Promise<RouteMatch> {
+    await this.refresh().catch(() => undefined)
+    return this.#readIn === this.#generation
+      ? this.#table.match(method, path)
+      : this.#matchAfterReading(method, path)
   }
 
   #sinceLastReading(): number {

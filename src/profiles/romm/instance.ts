@@ -11,7 +11,7 @@ import type { RommBehaviour } from './version.ts'
 /** Milliseconds between two looks at the instance. */
 const INTERVAL = 60_000
 /** For this long what a look proved of the secret is believed; RomM may come back with another one. */
-const PROOF_LASTS = 10_000
+const PROOF_LASTS = 2_000
 
 export interface InstanceOptions {
   readonly ask: AskUpstream
