@@ -10,8 +10,8 @@ t.test(
     const { gateway, port, folder } = await freshGateway(t, settings)
     const asked = Promise.withResolvers<void>()
     const mayAnswer = Promise.withResolvers<void>()
-    standin.intercept = ({ url }, response) => {
-      if (url !== '/api/users/me') return false
+    standin.intercept = ({ url, headers }, response) => {
+      if (url !== '/api/users/me' || headers.authorization === undefined) return false
       asked.resolve()
       void mayAnswer.promise.then(() => response.writeHead(401).end())
       return true
