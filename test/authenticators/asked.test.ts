@@ -83,8 +83,10 @@ const expiryOf = (payload: Readonly<Record<string, unknown>>): AccessClaims => (
 })
 
 function jwtUntil(exp: number): Credential {
-  const payload = Buffer.from(JSON.stringify({ exp })).toString('base64url')
-  return { kind: 'jwt', token: `e30.${payload}.x` }
+  const [header, payload] = [{ alg: 'HS256' }, { exp }].map((part) =>
+    Buffer.from(JSON.stringify(part)).toString('base64url'),
+  )
+  return { kind: 'jwt', token: `${header}.${payload}.c2ln` }
 }
 
 t.test('the backend knows the user: sessions and passwords may do what the user may', async (t) => {

@@ -100,7 +100,7 @@ t.test('the credential policy says what of a verified credential leaves', async 
     cookie: session('vera'),
   })
   t.same(upstreamValues(stripped, 'cookie'), [])
-  t.equal(permitOf(stripped).credential, undefined)
+  t.same(permitOf(stripped).credential, { kind: 'session', id: 'vera-session' }, 'what was decided on')
   t.equal(permitOf(stripped).principal?.owner?.username, 'vera', 'who it was is known all the same')
   const minted = { kind: 'jwt', token: 'minted.by.us' } as const
   const translated = await gatewayOf({ rules, outgoing: { policy: policyOf(minted) } })({
