@@ -48,7 +48,7 @@ export function principal({
 export type Known = Readonly<Record<string, Outcome | Error>>
 
 export const vera = authenticated(principal({ name: 'vera' }))
-export const away = new PosternError('could_not_check')
+const away = new PosternError('could_not_check')
 
 export const KNOWN: Known = {
   'vera-session': vera,

@@ -197,7 +197,11 @@ t.test('a changed document is taken on the interval, on demand, and now and then
   t.equal(await ask('/d'), '404')
   t.equal(loads(), 3, 'so soon the table counts')
   clock.advance(1)
-  t.strictSame(await Promise.all([ask('/d'), ask('/d'), ask('/c')]), ['read', 'read', 'read'], 'one reading for all')
+  t.strictSame(
+    await Promise.all([ask('/d'), ask('/d'), ask('/c')]),
+    ['read', 'read', 'read'],
+    'one reading for all',
+  )
   t.equal(loads(), 4)
   t.equal(await ask('/c'), '404')
   t.equal(loads(), 4)

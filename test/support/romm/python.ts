@@ -8,7 +8,7 @@ const SPACE = '[\\t-\\r\\x1c-\\x20\\x85\\xa0]'
 const SPACES = new RegExp(`${SPACE}+`)
 const OUTER_SPACES = new RegExp(`^${SPACE}+|${SPACE}+$`, 'g')
 
-export function strip(text: string): string {
+function strip(text: string): string {
   return text.replace(OUTER_SPACES, '')
 }
 
