@@ -10,9 +10,9 @@ export interface LookupOptions<V extends object> {
   readonly name: string
   readonly source: Source<V>
   readonly clock: Clock
-  /** Entries kept; negative ones have `maxNegative` of their own. */
+  /** Entries kept. Absences have room of their own, a tenth as much unless told: a storm of them evicts nobody. */
   readonly maxEntries: number
-  readonly maxNegative: number
+  readonly maxNegative?: number
   /** Milliseconds for which an answer counts, from the moment its question was asked. */
   readonly freshFor: number
   /** Milliseconds beyond `freshFor` for which a known answer still counts while the source is away. */
@@ -25,7 +25,7 @@ export interface LookupOptions<V extends object> {
    */
   readonly pause?: number
   /** A tier that replicas share, asked before the source. */
-  readonly shared?: SharedTier<V>
+  readonly shared?: SharedTier<V> | undefined
 }
 
 /** What another replica confirmed lately. */
@@ -81,7 +81,8 @@ export class Lookup<V extends object> {
   constructor(options: LookupOptions<V>) {
     this.#options = options
     this.#entries = new LRUCache({ max: options.maxEntries })
-    this.#absent = new LRUCache({ max: options.maxNegative })
+    const { maxEntries, maxNegative = Math.max(1_000, Math.ceil(maxEntries / 10)) } = options
+    this.#absent = new LRUCache({ max: maxNegative })
   }
 
   get name(): string {

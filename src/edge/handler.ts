@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../identity/clock.ts'
-import type { DecisionLog } from '../observe/log.ts'
+import type { Concluded, DecisionLog } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Decide, Decision, Denial } from '../pipeline/decision.ts'
 import { attempt, chain } from '../pipeline/maybe.ts'
@@ -50,6 +50,16 @@ export interface HandlerOptions {
   readonly onAnswer: (status: number) => void
 }
 
+/** A request on its way through, and where its answer goes. */
+interface Arrival {
+  readonly id: string
+  /** Undefined for what could not be taken in. */
+  readonly request: GatewayRequest | undefined
+  /** Monotonic milliseconds. */
+  readonly startedAt: number
+  readonly reply: (answer: Answer) => void
+}
+
 /** From a parsed request to its answer: everything behind the listener, swapped whole when the configuration changes. */
 export class EdgeHandler {
   readonly #options: HandlerOptions
@@ -61,27 +71,21 @@ export class EdgeHandler {
 
   /** @param expectsContinue the client waits for `100 Continue` before it sends its body */
   handle(req: IncomingMessage, res: ServerResponse, expectsContinue = false): void {
-    const { own, decide, clock } = this.#options
-    const startedAt = clock.monotonic()
+    const { own, decide } = this.#options
     const intake = takeIn(req, false, this.#options)
-    if (!intake.ok) return this.#refuse(req, res, denialOf(intake), intake.id, undefined, startedAt)
+    const arrival = this.#arrival(intake, (answer) => sendAnswer(answer, req, res))
+    if (!intake.ok) return this.#refuse(arrival, denialOf(intake))
     const { request } = intake
     const outcome = attempt<OwnOutcome | Decision>(
       () => own(request, req, res) ?? decide(request),
-      (cause) => ({ ...deny('internal_error'), cause }),
+      internalError,
     )
-    this.#track(chain(outcome, (found) => this.#act(req, res, request, found, startedAt, expectsContinue)))
-  }
-
-  /** Resolves when nothing waits for its decision. */
-  async settled(): Promise<void> {
-    while (this.#undecided.size > 0) await Promise.allSettled(this.#undecided)
-  }
-
-  #track(decision: MaybePromise<void>): void {
-    if (!(decision instanceof Promise)) return
-    this.#undecided.add(decision)
-    void decision.finally(() => this.#undecided.delete(decision))
+    const acted = chain(outcome, (found) => {
+      if (found.kind === 'deny') this.#refuse(arrival, found)
+      else if (found.kind === 'answer') arrival.reply(found.answer)
+      else if (found.kind === 'permit') this.#forward(arrival, found.permit, req, res, expectsContinue)
+    })
+    this.#track(acted)
   }
 
   /** Whether an upgrade is wanted on a route that has sockets; any other `Upgrade` is ignored (RFC 9110 §7.8 allows it). */
@@ -97,152 +101,128 @@ export class EdgeHandler {
   }
 
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const startedAt = this.#options.clock.monotonic()
     // Until the way is open nobody else listens for the client's troubles.
     socket.on('error', () => socket.destroy())
     const intake = takeIn(req, true, this.#options)
-    if (!intake.ok) return this.#refuseSocket(socket, denialOf(intake), intake.id, undefined, startedAt)
+    const arrival = this.#arrival(intake, (answer) => sendRaw(answer, socket))
+    if (!intake.ok) return this.#refuse(arrival, denialOf(intake))
     const { request } = intake
     const opened = chain(this.#options.decide(request), (decision) => {
-      if (decision.kind === 'deny') this.#refuseSocket(socket, decision, request.id, request, startedAt)
-      else this.#open(socket, head, request, decision.permit, startedAt)
+      if (decision.kind === 'deny') this.#refuse(arrival, decision)
+      else this.#open(arrival, decision.permit, socket, head)
     })
     this.#track(opened)
   }
 
   /** @param reason for what the parser refused before there was a request */
   refuseRaw(socket: Duplex, reason: Reason): void {
-    this.#refuseSocket(
-      socket,
+    this.#refuse(
+      this.#nameless((answer) => sendRaw(answer, socket)),
       deny(reason),
-      this.#options.newId(),
-      undefined,
-      this.#options.clock.monotonic(),
     )
   }
 
   /** For an `Expect` that cannot be met (RFC 9110 §10.1.1). */
   refuseExpectation(req: IncomingMessage, res: ServerResponse): void {
-    const { newId, clock } = this.#options
-    this.#refuse(req, res, deny('expectation_failed'), newId(), undefined, clock.monotonic())
+    this.#refuse(
+      this.#nameless((answer) => sendAnswer(answer, req, res)),
+      deny('expectation_failed'),
+    )
   }
 
-  #act(
+  /** Resolves when nothing waits for its decision. */
+  async settled(): Promise<void> {
+    while (this.#undecided.size > 0) await Promise.allSettled(this.#undecided)
+  }
+
+  #track(decision: MaybePromise<void>): void {
+    if (!(decision instanceof Promise)) return
+    this.#undecided.add(decision)
+    void decision.finally(() => this.#undecided.delete(decision))
+  }
+
+  #arrival(intake: Intake, reply: Arrival['reply']): Arrival {
+    const startedAt = this.#options.clock.monotonic()
+    return intake.ok
+      ? { id: intake.request.id, request: intake.request, startedAt, reply }
+      : { id: intake.id, request: undefined, startedAt, reply }
+  }
+
+  #nameless(reply: Arrival['reply']): Arrival {
+    const { newId, clock } = this.#options
+    return { id: newId(), request: undefined, startedAt: clock.monotonic(), reply }
+  }
+
+  #forward(
+    arrival: Arrival,
+    permit: Permit,
     req: IncomingMessage,
     res: ServerResponse,
-    request: GatewayRequest,
-    found: OwnOutcome | Decision,
-    startedAt: number,
     expectsContinue: boolean,
   ): void {
-    if (found.kind === 'served') return
-    if (found.kind === 'answer') return sendAnswer(found.answer, req, res)
-    if (found.kind === 'deny') return this.#refuse(req, res, found, request.id, request, startedAt)
-    const { permit } = found
-    const { upstream, metrics, cors } = this.#options
+    const { upstream, metrics, cors, log, onAnswer } = this.#options
     metrics.permitted(permit.rule.template, permit.principal?.mode ?? 'anonymous')
-    const preflight = permit.method === 'OPTIONS' ? cors.preflight(request.headers) : undefined
+    const preflight = permit.method === 'OPTIONS' ? cors.preflight(req.rawHeaders) : undefined
     if (preflight !== undefined) {
-      sendAnswer({ status: 204, headers: preflight, body: '' }, req, res)
-      return this.#options.log.permitted(permit, { status: 204, ms: this.#since(startedAt) })
+      arrival.reply({ status: 204, headers: preflight, body: '' })
+      return log.permitted(permit, { status: 204, ms: this.#since(arrival) })
     }
-    const done = (report: ForwardReport): void => this.#conclude(req, res, request, permit, report, startedAt)
+    const done = (report: ForwardReport): void => {
+      if (report.kind === 'answered') onAnswer(report.status)
+      if (report.kind === 'failed' && !res.headersSent)
+        arrival.reply(this.#render(arrival, deny(report.reason)))
+      log.permitted(permit, concluded(report, this.#since(arrival)))
+    }
     upstream.forward(permit, req, res, done, expectsContinue)
   }
 
-  #conclude(
-    req: IncomingMessage,
-    res: ServerResponse,
-    request: GatewayRequest,
-    permit: Permit,
-    report: ForwardReport,
-    startedAt: number,
-  ): void {
-    const { log, style, cors, onAnswer } = this.#options
-    if (report.kind === 'answered') onAnswer(report.status)
-    if (report.kind === 'failed' && !res.headersSent) {
-      const denial = deny(report.reason)
-      sendAnswer(renderDenial(denial, request.id, style, cors.headersFor(request.headers)), req, res)
-    }
-    log.permitted(permit, this.#concluded(report, startedAt))
-  }
-
-  #open(socket: Duplex, head: Buffer, request: GatewayRequest, permit: Permit, startedAt: number): void {
+  #open(arrival: Arrival, permit: Permit, socket: Duplex, head: Buffer): void {
     const { upstream, metrics, log } = this.#options
     metrics.permitted(permit.rule.template, permit.principal?.mode ?? 'anonymous')
     upstream.upgrade(permit, socket, head, (report) => {
-      if (report.kind === 'failed') sendRaw(this.#render(deny(report.reason), request.id, request), socket)
-      log.permitted(permit, this.#concluded(report, startedAt))
+      if (report.kind === 'failed') arrival.reply(this.#render(arrival, deny(report.reason)))
+      log.permitted(permit, concluded(report, this.#since(arrival)))
     })
   }
 
-  #refuse(
-    req: IncomingMessage,
-    res: ServerResponse,
-    denial: Denial,
-    id: string,
-    request: GatewayRequest | undefined,
-    startedAt: number,
-  ): void {
-    const answer = this.#render(denial, id, request)
-    sendAnswer(answer, req, res)
-    this.#noteDenial(denial, id, request, answer.status, startedAt)
+  #refuse(arrival: Arrival, denial: Denial): void {
+    const { metrics, log } = this.#options
+    const answer = this.#render(arrival, denial)
+    arrival.reply(answer)
+    const mode = denial.principal?.mode ?? denial.credential?.kind ?? 'anonymous'
+    metrics.denied(denial.rule?.template ?? 'none', mode, denial.reason)
+    log.denied(denial, arrival.id, arrival.request, { status: answer.status, ms: this.#since(arrival) })
   }
 
-  #refuseSocket(
-    socket: Duplex,
-    denial: Denial,
-    id: string,
-    request: GatewayRequest | undefined,
-    startedAt: number,
-  ): void {
-    const answer = this.#render(denial, id, request)
-    sendRaw(answer, socket)
-    this.#noteDenial(denial, id, request, answer.status, startedAt)
-  }
-
-  #render(denial: Denial, id: string, request: GatewayRequest | undefined): Answer {
+  #render({ id, request }: Arrival, denial: Denial): Answer {
     const { style, cors } = this.#options
     return renderDenial(denial, id, style, request === undefined ? [] : cors.headersFor(request.headers))
   }
 
-  #noteDenial(
-    denial: Denial,
-    id: string,
-    request: GatewayRequest | undefined,
-    status: number,
-    startedAt: number,
-  ): void {
-    const { metrics, log } = this.#options
-    const mode = denial.principal?.mode ?? denial.credential?.kind ?? 'anonymous'
-    metrics.denied(denial.rule?.template ?? 'none', mode, denial.reason)
-    log.denied(denial, id, request, { status, ms: this.#since(startedAt) })
-  }
-
-  #concluded(
-    report: ForwardReport | UpgradeReport,
-    startedAt: number,
-  ): Parameters<DecisionLog['permitted']>[1] {
-    const ms = this.#since(startedAt)
-    switch (report.kind) {
-      case 'answered':
-        return { status: report.status, ms }
-      case 'aborted':
-        return { status: report.status, ms, ended: 'aborted' }
-      case 'cut':
-        return { status: report.status, ms, ended: 'cut', cause: report.cause }
-      case 'failed':
-        return { status: undefined, ms, ended: report.reason, cause: report.cause }
-    }
-  }
-
-  #since(startedAt: number): number {
+  #since({ startedAt }: Arrival): number {
     return this.#options.clock.monotonic() - startedAt
+  }
+}
+
+function concluded(report: ForwardReport | UpgradeReport, ms: number): Concluded {
+  switch (report.kind) {
+    case 'answered':
+      return { status: report.status, ms }
+    case 'aborted':
+      return { status: report.status, ms, ended: 'aborted' }
+    case 'cut':
+      return { status: report.status, ms, ended: 'cut', cause: report.cause }
+    case 'failed':
+      return { status: undefined, ms, ended: report.reason, cause: report.cause }
   }
 }
 
 function deny(reason: Reason): Denial {
   return { kind: 'deny', reason }
+}
+
+function internalError(cause: unknown): Denial {
+  return { ...deny('internal_error'), cause }
 }
 
 function denialOf(intake: Extract<Intake, { ok: false }>): Denial {

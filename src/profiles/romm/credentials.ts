@@ -1,5 +1,6 @@
 import type { Credential } from '../../identity/credential.ts'
 import type { CredentialCarrier, Presented } from '../../pipeline/decision.ts'
+import { writeAuthorization } from '../../request/authorization.ts'
 import { foldName, valuesOf } from '../../request/headers.ts'
 import type { RawHeaders } from '../../request/request.ts'
 import { decodeBase64 } from './base64.ts'
@@ -37,7 +38,7 @@ export const rommCarrier: CredentialCarrier = {
     const { others } = splitCookies(cookies, SESSION_COOKIE)
     const session = credential?.kind === 'session' ? [`${SESSION_COOKIE}=${credential.id}`] : []
     if (others.length + session.length > 0) out.push('Cookie', [...others, ...session].join('; '))
-    const authorization = authorizationFor(credential)
+    const authorization = writeAuthorization(credential)
     if (authorization !== undefined) out.push('Authorization', authorization)
     return out
   },
@@ -92,20 +93,6 @@ function basicOf(encoded: string): Credential {
   return TOKEN.test(password)
     ? { kind: 'token', token: password, ownerName: username }
     : { kind: 'basic', username, password }
-}
-
-function authorizationFor(credential: Credential | undefined): string | undefined {
-  switch (credential?.kind) {
-    case 'basic':
-      return `Basic ${Buffer.from(`${credential.username}:${credential.password}`, 'latin1').toString('base64')}`
-    case 'jwt':
-    case 'token':
-      return `Bearer ${credential.token}`
-    case 'session':
-    case 'malformed':
-    case undefined:
-      return undefined
-  }
 }
 
 function malformed(why: string): Credential {

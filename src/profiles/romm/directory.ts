@@ -6,18 +6,6 @@ import type { MaybePromise } from '../../pipeline/outcome.ts'
 import type { ProfileContext } from '../profile.ts'
 import type { RommSources } from './sources.ts'
 
-/** A look-up that counts answers as the context says, with a tenth of its room for names that lead nowhere. */
-function lookup<V extends object>(
-  context: ProfileContext,
-  name: string,
-  source: Source<V>,
-  shared?: SharedTier<V>,
-): Lookup<V> {
-  const { clock, freshness } = context
-  const maxNegative = Math.max(1_000, Math.ceil(freshness.maxEntries / 10))
-  return new Lookup({ name, source, clock, ...freshness, maxNegative, ...(shared && { shared }) })
-}
-
 /** Users and tokens in RomM's database. */
 export class RommUsers {
   readonly users: Lookup<UserRecord>
@@ -26,9 +14,15 @@ export class RommUsers {
 
   /** @param binding everything that an answer in the shared tier depends on */
   constructor(sources: RommSources, context: ProfileContext, binding: string) {
-    this.users = lookup(context, 'user', sources.usersById)
-    this.names = lookup(context, 'name', sources.usersByName)
-    this.tokens = lookup(context, 'token', sources.tokens, sharedTokens(context, binding))
+    const common = { clock: context.clock, ...context.freshness }
+    this.users = new Lookup({ ...common, name: 'user', source: sources.usersById })
+    this.names = new Lookup({ ...common, name: 'name', source: sources.usersByName })
+    this.tokens = new Lookup({
+      ...common,
+      name: 'token',
+      source: sources.tokens,
+      shared: sharedTokens(context, binding),
+    })
   }
 
   token(digest: string): MaybePromise<TokenRecord | undefined> {
@@ -50,7 +44,7 @@ export class RommSessions {
   readonly #users: RommUsers
 
   constructor(source: Source<SessionRecord>, users: RommUsers, context: ProfileContext) {
-    this.sessions = lookup(context, 'session', source)
+    this.sessions = new Lookup({ clock: context.clock, ...context.freshness, name: 'session', source })
     this.#users = users
   }
 

@@ -10,7 +10,7 @@ import { createBasicAuthenticator } from '../../authenticators/basic.ts'
 import { createJwtAuthenticator, createJwtVerifier } from '../../authenticators/jwt.ts'
 import type { JwtVerifier } from '../../authenticators/jwt.ts'
 import { byKind, fallback, only } from '../../authenticators/ladder.ts'
-import { createPasswordVerifier } from '../../authenticators/password.ts'
+import { createPasswordVerifier, DECOY_HASH } from '../../authenticators/password.ts'
 import { createSessionAuthenticator } from '../../authenticators/session.ts'
 import { createTokenAuthenticator } from '../../authenticators/token.ts'
 import type { Lookup } from '../../directory/lookup.ts'
@@ -19,12 +19,6 @@ import type { Authenticator } from '../../pipeline/outcome.ts'
 import type { LadderStep } from '../profile.ts'
 import { readAccessClaims } from './access.ts'
 import type { RommSessions, RommUsers } from './directory.ts'
-
-/** Passwords verified at once: as many as leave libuv's four threads room for names and files. */
-const BCRYPT_AT_ONCE = 2
-const BCRYPT_WAITING = 32
-/** RomM fact: bcrypt with cost 12. Of a random password that nobody knows. */
-const DECOY_HASH = '$2b$12$ypssTUl7qO7yp2V6ju44y.gFzlg0kWQxGyf1oNgZCS.BIOpIiJMmS'
 
 export interface LadderParts {
   readonly ask: Ask
@@ -88,7 +82,7 @@ export function buildLadder(parts: LadderParts): {
 }
 
 function basicOf(users: RommUsers, maxEntries: number): ReturnType<typeof createBasicAuthenticator> {
-  const verify = createPasswordVerifier(BCRYPT_AT_ONCE, BCRYPT_WAITING)
+  const verify = createPasswordVerifier()
   return createBasicAuthenticator({ users, verify, decoyHash: DECOY_HASH, maxEntries })
 }
 

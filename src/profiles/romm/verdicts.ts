@@ -51,13 +51,12 @@ function verdicts(
     },
     clock,
     maxEntries: freshness.maxEntries,
-    maxNegative: Math.max(1_000, Math.ceil(freshness.maxEntries / 10)),
     freshFor: ttl,
     staleIfError: 0,
     deadline: timeout,
     // One credential that crashes RomM says nothing about the next.
     pause: 0,
-    ...(shared && { shared }),
+    shared,
   })
 }
 

@@ -1,5 +1,6 @@
 import type { Credential } from '../../identity/credential.ts'
 import type { CredentialCarrier } from '../../pipeline/decision.ts'
+import { writeAuthorization } from '../../request/authorization.ts'
 import { valuesOf } from '../../request/headers.ts'
 import type { RawHeaders } from '../../request/request.ts'
 import { hasControl, isWhole, normalPassword } from './text.ts'
@@ -24,7 +25,7 @@ export function standaloneCarrier(tokenPrefix: string): CredentialCarrier {
     },
     rewrite(headers, credential) {
       const out = withoutAuthorization(headers)
-      const authorization = authorizationFor(credential)
+      const authorization = writeAuthorization(credential)
       if (authorization !== undefined) out.push('Authorization', authorization)
       return out
     },
@@ -78,20 +79,6 @@ function withoutAuthorization(headers: RawHeaders): string[] {
     if (name.toLowerCase() !== 'authorization') out.push(name, headers[i + 1] ?? '')
   }
   return out
-}
-
-function authorizationFor(credential: Credential | undefined): string | undefined {
-  switch (credential?.kind) {
-    case 'basic':
-      return `Basic ${Buffer.from(`${credential.username}:${credential.password}`).toString('base64')}`
-    case 'token':
-      return `Bearer ${credential.token}`
-    case 'jwt':
-    case 'session':
-    case 'malformed':
-    case undefined:
-      return undefined
-  }
 }
 
 function malformed(why: string): Credential {

@@ -1,11 +1,11 @@
 import { createBasicAuthenticator } from '../../authenticators/basic.ts'
 import { byKind, only } from '../../authenticators/ladder.ts'
 import { userPrincipal } from '../../authenticators/memo.ts'
-import { createPasswordVerifier } from '../../authenticators/password.ts'
+import { createPasswordVerifier, DECOY_HASH } from '../../authenticators/password.ts'
 import { createTokenAuthenticator, tokenPrincipal } from '../../authenticators/token.ts'
 import type { TokenDirectory } from '../../authenticators/token.ts'
 import { Lookup } from '../../directory/lookup.ts'
-import type { NamedUser, Source } from '../../directory/records.ts'
+import type { NamedUser } from '../../directory/records.ts'
 import type { Batched } from '../../directory/revalidation.ts'
 import type { Principal } from '../../identity/principal.ts'
 import type { CredentialCarrier } from '../../pipeline/decision.ts'
@@ -18,12 +18,6 @@ import { openDatabase } from './database.ts'
 import type { Database } from './database.ts'
 import { standaloneSources } from './sources.ts'
 import type { StandaloneSources } from './sources.ts'
-
-/** Passwords verified at once: as many as leave libuv's four threads room for names and files. */
-const BCRYPT_AT_ONCE = 2
-const BCRYPT_WAITING = 32
-/** As dear as a real one; of a random password that nobody knows. */
-const DECOY_HASH = '$2y$12$1wKzEEwcDwztxjnc3gqUcOPU1PLshmK8Io3j2fTv1CWK/MGlxchNy'
 
 export interface StandaloneOptions {
   /** Path of the database. */
@@ -62,9 +56,10 @@ export class StandaloneProfile implements Profile {
     this.#db = openDatabase(options.database)
     this.carrier = standaloneCarrier(options.tokenPrefix)
     const sources = (this.#sources = standaloneSources(this.#db))
-    const users = lookup(context, 'user', sources.users)
-    const names = lookup(context, 'name', sources.names)
-    const tokens = lookup(context, 'token', sources.tokens)
+    const common = { clock: context.clock, ...context.freshness }
+    const users = new Lookup({ ...common, name: 'user', source: sources.users })
+    const names = new Lookup({ ...common, name: 'name', source: sources.names })
+    const tokens = new Lookup({ ...common, name: 'token', source: sources.tokens })
     this.lookups = [users, names, tokens]
     this.#users = {
       token: (digest) => tokens.find(digest),
@@ -122,7 +117,7 @@ interface Users extends TokenDirectory {
 }
 
 function authenticatorOf(users: Users, { clock, freshness }: ProfileContext): Authenticator {
-  const verify = createPasswordVerifier(BCRYPT_AT_ONCE, BCRYPT_WAITING)
+  const verify = createPasswordVerifier()
   const { maxEntries } = freshness
   const none: Authenticator = { authenticate: () => rejected('wrong_type') }
   return byKind({
@@ -131,10 +126,4 @@ function authenticatorOf(users: Users, { clock, freshness }: ProfileContext): Au
     jwt: none,
     session: none,
   })
-}
-
-function lookup<V extends object>(context: ProfileContext, name: string, source: Source<V>): Lookup<V> {
-  const { clock, freshness } = context
-  const maxNegative = Math.max(1_000, Math.ceil(freshness.maxEntries / 10))
-  return new Lookup({ name, source, clock, ...freshness, maxNegative })
 }
