@@ -56,6 +56,9 @@ async function launch(name: string, processor: number, upstream?: string): Promi
 }
 
 async function measure(running: Running, ms: number): Promise<Sample> {
+  const { exitCode, signalCode } = running.process
+  if (exitCode !== null || signalCode !== null)
+    throw new Error(`${running.name} ended: ${signalCode ?? exitCode}`)
   const pid = running.process.pid ?? 0
   const instructions = countInstructions(pid)
   const before = cpuSeconds(pid)

@@ -54,6 +54,7 @@ function signals(): CliContext['signals'] {
       return (stopped ??= untilStopped())
     },
     onReload: (reload) => void process.on('SIGHUP', () => void reload()),
+    onExit: (last) => void process.once('exit', last),
     onCrash: (instead) => (report = instead),
   }
 }

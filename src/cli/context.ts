@@ -10,6 +10,8 @@ export interface CliContext {
   /** Milliseconds since the epoch. */
   readonly now: () => number
   readonly signals: {
+    /** `last` runs when the process ends, by itself or not; it cannot wait for anything. */
+    readonly onExit: (last: () => void) => void
     /** Resolves when the process is asked to stop. */
     readonly stopped: Promise<void>
     /** `reload` is called whenever the process is asked to read its configuration again. */

@@ -20,7 +20,7 @@ export async function withRuntime(
   const metrics = createMetrics(() => runtime.gauges())
   const runtime: Runtime = await Runtime.start(lookingOnly(config), {
     clock: systemClock,
-    logger: createLogger('silent'),
+    logger: createLogger('silent', { write: () => undefined }),
     metrics,
   })
   try {

@@ -3,7 +3,7 @@ import { asPosternError } from '../errors.ts'
 import { startGateway } from '../gateway/gateway.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { systemClock } from '../identity/clock.ts'
-import { createLogger } from '../observe/log.ts'
+import { openLog } from './log.ts'
 import type { Logger } from '../observe/log.ts'
 import { parseCommand } from './arguments.ts'
 import { CONFIG_OPTIONS, configure, warningLine } from './configure.ts'
@@ -21,7 +21,7 @@ export async function runServe(args: readonly string[], context: CliContext): Pr
   const { stopped } = context.signals
   const read = (): Configured => configure(values, context)
   const { config, warnings, file } = read()
-  const logger = createLogger(config.log.level)
+  const logger = openLog(config, context)
   context.signals.onCrash((error) => logger.fatal(crash(error), 'an error that nobody caught: ending'))
   for (const warning of warnings) logger.warn(warningLine(warning))
   const starting = startGateway(config, { clock: systemClock, logger })

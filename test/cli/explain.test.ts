@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import { freshLadder } from '../gateway/support.ts'
 import { freshStandin } from '../support/romm/ask.ts'
 import type { OpenApi } from '../support/romm/facts.ts'
-import { execute } from '../support/services.ts'
+import { execute } from '../support/database.ts'
 import { freshFolder, postern, sets, type Ended } from './processes.ts'
 
 const standin = await freshStandin(t)

@@ -49,6 +49,7 @@ function terminal(t: Test, typed = 'correct horse'): Terminal {
           stopped: new Promise<void>(() => undefined),
           onReload: () => undefined,
           onCrash: () => undefined,
+          onExit: () => undefined,
         },
       }
       const [family, ...args] = command.split(' ')

@@ -8,7 +8,8 @@ import { readFixture } from '../support/romm/facts.ts'
 import { fillRomm, fillSessions } from '../support/romm/fixture.ts'
 import { signJwt } from '../support/romm/jwt.ts'
 import { createReader, createRommSchema } from '../support/romm/schema.ts'
-import { execute, freshPostgres, freshRedis } from '../support/services.ts'
+import { execute } from '../support/database.ts'
+import { freshPostgres, freshRedis } from '../support/services.ts'
 
 const fixture = readFixture()
 

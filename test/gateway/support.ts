@@ -6,7 +6,8 @@ import { databaseSettings } from '../support/gateway.ts'
 import { readFixture } from '../support/romm/facts.ts'
 import { fillRomm, fillSessions } from '../support/romm/fixture.ts'
 import { createReader, createRommSchema } from '../support/romm/schema.ts'
-import { type Database, freshPostgres, freshRedis } from '../support/services.ts'
+import { type Database } from '../support/database.ts'
+import { freshPostgres, freshRedis } from '../support/services.ts'
 import type { Server } from '../support/services/server.ts'
 
 export const fixture = readFixture()

@@ -9,7 +9,8 @@ import { generationOf } from '../support/romm/scopes.ts'
 import type { Standin } from '../support/romm/standin.ts'
 import { State } from '../support/romm/state.ts'
 import { databaseSettings, freshGateway, type TestGateway } from '../support/gateway.ts'
-import { type Database, freshMariadb, freshPostgres, freshRedis } from '../support/services.ts'
+import { type Database } from '../support/database.ts'
+import { freshMariadb, freshPostgres, freshRedis } from '../support/services.ts'
 import { type Decisions, expectedOf, readDecisions, type Row } from './decisions.ts'
 
 const fixture = readFixture()

@@ -9,7 +9,7 @@ import type { Gateway } from '../../src/gateway/gateway.ts'
 import { systemClock } from '../../src/identity/clock.ts'
 import type { Clock } from '../../src/identity/clock.ts'
 import { createLogger } from '../../src/observe/log.ts'
-import type { Database } from './services.ts'
+import type { Database } from './database.ts'
 
 /** A gateway of this process, on free ports, with a folder of its own. */
 export interface TestGateway {

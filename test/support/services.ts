@@ -1,21 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { createConnection } from 'mysql2/promise'
-import { Client } from 'pg'
 import tap, { type Test } from 'tap'
+import { type Database, execute } from './database.ts'
 import { startMariadb } from './services/mariadb.ts'
 import { startPostgres } from './services/postgres.ts'
 import { startRedis } from './services/redis.ts'
 import type { Server } from './services/server.ts'
-
-/** How to reach one database: what a driver takes. */
-export interface Database {
-  readonly kind: 'mariadb' | 'postgres'
-  readonly host: string
-  readonly port: number
-  readonly user: string
-  readonly password: string
-  readonly database: string
-}
 
 /** The Redis of the whole run: for tests that keep to keys of their own and listen to no channel. */
 export const redisUrl = shared('POSTERN_TEST_REDIS', startRedis)
@@ -43,29 +32,6 @@ export async function freshPostgres(t: Test): Promise<Database> {
   const name = databaseName(t)
   await execute(admin, [`create database ${name}`])
   return { ...admin, database: name }
-}
-
-/** What both drivers' connections can do. */
-export interface Connection {
-  query(statement: string, values?: unknown[]): Promise<unknown>
-  end(): Promise<unknown>
-}
-
-export async function connect({ kind, ...options }: Database): Promise<Connection> {
-  if (kind === 'mariadb') return createConnection(options)
-  const client = new Client(options)
-  await client.connect()
-  return client
-}
-
-/** Runs statements one after the other, on a connection of their own. */
-export async function execute(on: Database, statements: readonly string[]): Promise<void> {
-  const connection = await connect(on)
-  try {
-    for (const statement of statements) await connection.query(statement)
-  } finally {
-    await connection.end()
-  }
 }
 
 /** Named after its test, for whoever reads the server's log or process list. */

@@ -5,11 +5,11 @@ import { parseOrigin } from '../../config/values.ts'
 import { PosternError } from '../../errors.ts'
 import { startGateway } from '../../gateway/gateway.ts'
 import { systemClock } from '../../identity/clock.ts'
-import { createLogger } from '../../observe/log.ts'
 import { StandaloneStore } from '../../profiles/standalone/store.ts'
 import { parseCommand } from '../arguments.ts'
 import { CONFIG_OPTIONS, configure } from '../configure.ts'
 import type { CliContext } from '../context.ts'
+import { openLog } from '../log.ts'
 import { startDemoBackend } from './backend.ts'
 import type { DemoBackend } from './backend.ts'
 import { demoCommands } from './commands.ts'
@@ -32,7 +32,7 @@ export async function runDemo(args: readonly string[], context: CliContext): Pro
   const credentials = await seed(config, context)
   const backend = await startBackend(config)
   try {
-    const logger = createLogger(config.log.level)
+    const logger = openLog(config, context)
     const gateway = await startGateway(inFrontOf(backend, config), { clock: systemClock, logger })
     for (const line of demoCommands({ ...credentials, gateway: `http://${gateway.edge}` })) context.out(line)
     context.out('# Ctrl-C ends it. Every request is one line here.')

@@ -1,13 +1,7 @@
 import { Redis } from 'ioredis'
 import t from 'tap'
-import {
-  connect,
-  freshMariadb,
-  freshPostgres,
-  freshRedis,
-  type Connection,
-  type Database,
-} from '../services.ts'
+import { type Connection, connect, type Database } from '../database.ts'
+import { freshMariadb, freshPostgres, freshRedis } from '../services.ts'
 import { fillRomm, fillSessions } from './fixture.ts'
 import { createReader, createRommSchema, type Generation } from './schema.ts'
 

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { connect, type Connection, type Database } from '../services.ts'
+import { connect, type Connection, type Database } from '../database.ts'
 import { readFixture, type UserRow } from './facts.ts'
 import type { Generation } from './schema.ts'
 

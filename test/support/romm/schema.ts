@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { execute, type Database } from '../services.ts'
+import { execute, type Database } from '../database.ts'
 
 /**
  * What RomM's tables for accounts look like. 1: up to 4.9.2, a native enum of roles and no permission tables;
