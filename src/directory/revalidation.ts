@@ -19,6 +19,8 @@ export interface RevalidationOptions {
   /** In [0, 1): spreads the replicas' batches. */
   readonly random: () => number
   readonly onFailure: (name: string, error: unknown) => void
+  /** Called after each batch: what it dropped is dropped. */
+  readonly onDone?: () => void
 }
 
 /**
@@ -45,6 +47,7 @@ export function startRevalidation(lookups: readonly Batched[], options: Revalida
       .catch((error: unknown) => onFailure(lookup.name, error))
       .finally(() => {
         running = false
+        options.onDone?.()
       })
   }
 

@@ -155,9 +155,8 @@ export class Runtime {
     this.#stops.push(stop)
     await Promise.all([this.#shared?.settled(), this.profile.start(() => this.router.rebuild())])
     await this.router.start()
-    this.#stops.push(this.#startBatches())
     const identity = this.#identity()
-    this.#stops.push(this.#watchSockets(identity))
+    this.#stops.push(...this.#startWatching(identity))
     this.#parts = {
       router: this.router,
       identity,
@@ -216,26 +215,20 @@ export class Runtime {
     })
   }
 
-  #watchSockets({ authenticator }: DecideOptions['identity']): () => void {
-    const { revalidate, staleIfError } = this.config.cache
-    const { sockets } = this.upstream
-    return watchSockets({
-      sockets,
-      authenticator,
-      clock: this.#context.clock,
-      interval: revalidate,
-      staleIfError,
-    })
-  }
-
-  #startBatches(): () => void {
+  /** Batches; and looks at the sockets, regularly and after each batch. */
+  #startWatching({ authenticator }: DecideOptions['identity']): (() => void)[] {
     const { clock, logger } = this.#context
-    return startRevalidation(this.profile.lookups, {
+    const { revalidate: interval, staleIfError } = this.config.cache
+    const { sockets } = this.upstream
+    const { look, stop } = watchSockets({ sockets, authenticator, clock, interval, staleIfError })
+    const stopBatches = startRevalidation(this.profile.lookups, {
       clock,
-      interval: this.config.cache.revalidate,
+      interval,
       random: Math.random,
+      onDone: look,
       onFailure: (name, error) => logger.debug({ name, cause: String(error) }, 'a batch came to nothing'),
     })
+    return [stop, stopBatches]
   }
 }
 

@@ -15,21 +15,28 @@ export interface SocketWatchOptions {
   readonly staleIfError: number
 }
 
+export interface SocketWatch {
+  /** At once, besides the regular looks: a batch may have dropped what a socket rides on. */
+  look(): void
+  stop(): void
+}
+
 /**
  * A socket's permit was good for the moment of its handshake; what rides on it is checked again and again, from memory as
  * long as it is in use, and the socket is closed when its credential is dead or another user's.
- * @returns stops it
  */
-export function watchSockets(options: SocketWatchOptions): () => void {
+export function watchSockets(options: SocketWatchOptions): SocketWatch {
   const { clock, interval, sockets } = options
   const confirmedAt = new WeakMap<Permit, number>()
-  let cancel = clock.after(interval, look)
-
-  function look(): void {
+  const look = (): void => {
     for (const permit of sockets.permits()) confirm(options, permit, confirmedAt)
-    cancel = clock.after(interval, look)
   }
-  return () => cancel()
+  const again = (): void => {
+    look()
+    cancel = clock.after(interval, again)
+  }
+  let cancel = clock.after(interval, again)
+  return { look, stop: () => cancel() }
 }
 
 function confirm(options: SocketWatchOptions, permit: Permit, confirmedAt: WeakMap<Permit, number>): void {
