@@ -17,8 +17,8 @@ export interface SocketWatchOptions {
 
 export interface SocketWatch {
   /** At once, besides the regular looks: a batch may have dropped what a socket rides on. */
-  look(): void
-  stop(): void
+  readonly look: () => void
+  readonly stop: () => void
 }
 
 /**
