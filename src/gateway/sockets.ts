@@ -1,4 +1,3 @@
-import { asPosternError } from '../errors.ts'
 import type { Clock } from '../identity/clock.ts'
 import { attempt, chain } from '../pipeline/maybe.ts'
 import type { Authenticator, Outcome } from '../pipeline/outcome.ts'
@@ -47,7 +46,7 @@ function confirm(options: SocketWatchOptions, permit: Permit, confirmedAt: WeakM
   if (!confirmedAt.has(permit)) confirmedAt.set(permit, clock.monotonic())
   const outcome = attempt<Outcome | undefined>(
     () => authenticator.authenticate(credential, permit.client),
-    (error) => void asPosternError(error),
+    () => undefined,
   )
   void chain(outcome, (found) => {
     const isSame =
