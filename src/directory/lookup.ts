@@ -4,6 +4,7 @@ import type { Clock } from '../identity/clock.ts'
 import type { MaybePromise } from '../pipeline/outcome.ts'
 import { within } from './deadline.ts'
 import type { Source } from './records.ts'
+import type { SharedTier } from './shared.ts'
 
 export interface LookupOptions<V extends object> {
   /** In errors and metrics: `token`, `user`, `session`. */
@@ -26,14 +27,6 @@ export interface LookupOptions<V extends object> {
   readonly pause?: number
   /** A tier that replicas share, asked before the source. */
   readonly shared?: SharedTier<V> | undefined
-}
-
-/** What another replica confirmed lately. */
-export interface SharedTier<V extends object> {
-  /** @returns the value and how many milliseconds ago its question was asked; undefined when it has none, or is away */
-  get(key: string): Promise<{ readonly value: V; readonly age: number } | undefined>
-  /** @param ttl milliseconds for which the value still counts */
-  put(key: string, value: V, ttl: number): void
 }
 
 export type Tier = 'memory' | 'shared' | 'source' | 'stale'

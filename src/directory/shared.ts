@@ -1,7 +1,14 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Clock } from '../identity/clock.ts'
-import type { SharedTier } from './lookup.ts'
+
+/** What another replica confirmed lately. */
+export interface SharedTier<V extends object> {
+  /** @returns the value and how many milliseconds ago its question was asked; undefined when it has none, or is away */
+  get(key: string): Promise<{ readonly value: V; readonly age: number } | undefined>
+  /** @param ttl milliseconds for which the value still counts */
+  put(key: string, value: V, ttl: number): void
+}
 
 export interface SharedTierOptions<V> {
   readonly redis: Redis

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { SharedTier } from '../../src/directory/lookup.ts'
+import type { SharedTier } from '../../src/directory/shared.ts'
 import { PosternError } from '../../src/errors.ts'
 import { FRESH, STALE, settled, stage, type Row } from './source.ts'
 

@@ -1,5 +1,5 @@
 import { Lookup } from '../../directory/lookup.ts'
-import type { SharedTier } from '../../directory/lookup.ts'
+import type { SharedTier } from '../../directory/shared.ts'
 import type { NamedUser, SessionRecord, Source, TokenRecord, UserRecord } from '../../directory/records.ts'
 import { createSharedTier } from '../../directory/shared.ts'
 import type { MaybePromise } from '../../pipeline/outcome.ts'
