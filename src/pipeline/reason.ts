@@ -24,7 +24,6 @@ export const REASONS = {
   upstream_unreachable: { status: 502, detail: 'The backend could not be reached.' },
   could_not_check: { status: 503, detail: 'The credential could not be checked just now.' },
   route_table_unavailable: { status: 503, detail: 'The routes of the backend could not be read just now.' },
-  draining: { status: 503, detail: 'The gateway is shutting down.' },
   internal_error: { status: 503, detail: 'The gateway could not decide.' },
   upstream_timeout: { status: 504, detail: 'The backend did not answer in time.' },
 } as const satisfies Record<string, { status: number; detail: string }>

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { as, ask, freshStandin } from '../support/romm/ask.ts'
 import { authenticate, Crash } from '../support/romm/auth.ts'
-import { readFixture } from '../support/romm/facts.ts'
+import { readFixture, readRoutes } from '../support/romm/facts.ts'
 import { fillRomm, fillSessions } from '../support/romm/fixture.ts'
 import { createReader, createRommSchema } from '../support/romm/schema.ts'
 import { generationOf } from '../support/romm/scopes.ts'
@@ -192,3 +192,25 @@ t.test(
     })
   },
 )
+
+/** The routes of which nothing is recorded: all that the facts say of them is what they require. */
+const unrecorded: readonly Row[] = readRoutes()
+  .filter(({ method, path }) => !recorded.rows.some((row) => row.method === method && row.template === path))
+  .map(({ method, path, scopes, public: open }) => ({
+    method,
+    template: path,
+    path: path.replace(/\{\w+\}/g, '999999'),
+    required: open ? [] : scopes,
+    answers: '?'.repeat(recorded.names.length),
+  }))
+
+t.test('every other route requires of every credential what the facts say', async (t) => {
+  const settings = await fullSettings(t, freshMariadb)
+  const standin = await freshStandin(t, { setupWizard: true })
+  const more = { 'upstream.url': standin.url, 'romm.firstRun': 'open' }
+  const gateway = await freshGateway(t, { ...settings, ...more })
+  t.ok(unrecorded.length > 50)
+  await replay(t, { ...recorded, rows: unrecorded }, { gateway, standin }, asRecorded)
+  const asking = await freshGateway(t, { ...ASK_FREELY, ...more })
+  await replay(t, { ...recorded, rows: unrecorded }, { gateway: asking, standin }, butForTokens)
+})

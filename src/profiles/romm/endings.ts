@@ -1,40 +1,35 @@
-import { LRUCache } from 'lru-cache'
 import type { Ask } from '../../authenticators/asked.ts'
-import { PosternError } from '../../errors.ts'
-import type { Clock } from '../../identity/clock.ts'
 
-/** Milliseconds: longer than any request that came before the logout goes on asking. */
-const REMEMBERED = 600_000
-const MOST = 10_000
+interface Ending {
+  /** Logouts of this session that are under way. */
+  count: number
+  readonly over: PromiseWithResolvers<void>
+}
 
 /**
- * Sessions whose logout has arrived. RomM is not asked about them any more: each question would renew the session, and
- * one that overtakes the logout would bring it back to life.
+ * Sessions whose logout is under way. From the moment it arrives RomM is not asked about them: each question would renew
+ * the session, and one that overtakes the logout would bring it back to life. Whoever asks waits until it is over.
  */
 export class SessionEndings {
-  readonly #endings: LRUCache<string, 'ending' | 'ended'>
+  readonly #endings = new Map<string, Ending>()
 
-  constructor(clock: Clock) {
-    this.#endings = new LRUCache({ max: MOST, ttl: REMEMBERED, perf: { now: () => clock.monotonic() } })
+  /** @returns to be called once, when the logout is over, whatever came of it */
+  begin(id: string): () => void {
+    const ending = this.#endings.get(id) ?? { count: 0, over: Promise.withResolvers<void>() }
+    ending.count++
+    this.#endings.set(id, ending)
+    return () => {
+      ending.count--
+      if (ending.count > 0) return
+      this.#endings.delete(id)
+      ending.over.resolve()
+    }
   }
 
-  begin(id: string): void {
-    this.#endings.set(id, 'ending')
-  }
-
-  /** @param refused the session lives on */
-  conclude(id: string, refused: boolean): void {
-    if (refused) this.#endings.delete(id)
-    else this.#endings.set(id, 'ended')
-  }
-
-  /** `ask`, but not about these. */
+  /** `ask`, once no logout is under way. */
   guard(ask: Ask): Ask {
-    return (credential, client) => {
-      const state = credential.kind === 'session' ? this.#endings.get(credential.id) : undefined
-      if (state === 'ended') return Promise.resolve(undefined)
-      if (state === 'ending')
-        return Promise.reject(new PosternError('could_not_check', 'the session is being ended'))
+    return async (credential, client) => {
+      if (credential.kind === 'session') await this.#endings.get(credential.id)?.over.promise
       return ask(credential, client)
     }
   }

@@ -102,7 +102,7 @@ export class RommProfile implements Profile {
   constructor(options: RommOptions, context: ProfileContext) {
     this.#options = options
     this.#context = context
-    this.#endings = new SessionEndings(context.clock)
+    this.#endings = new SessionEndings()
     this.guest = options.kiosk ? GUEST : undefined
     const mint = options.secret === undefined ? undefined : createTranslation(options.secret, context.clock)
     // What is signed with another key than RomM's would be refused there.
@@ -167,13 +167,12 @@ export class RommProfile implements Profile {
     const reach = reachOf(permit)
     if (reach === undefined) return undefined
     const session = permit.credential?.kind === 'session' ? permit.credential.id : undefined
-    const ending = isLogout(permit) ? session : undefined
-    if (ending !== undefined) this.#endings.begin(ending)
+    const over = session !== undefined && isLogout(permit) ? this.#endings.begin(session) : undefined
     return (ended) => {
       const refused = ended !== 'lost' && ended >= 400 && ended < 500
-      if (ending !== undefined) this.#endings.conclude(ending, refused)
+      if (session !== undefined && !refused) this.#forgetSession(session)
+      over?.()
       if (refused) return
-      if (session !== undefined) this.#forgetSession(session)
       if (reach === 'session') return
       // Strangers can make RomM fail as often as they like: what they cause is gathered.
       if (permit.principal === undefined && (ended === 'lost' || ended >= 500)) this.#forgetAllSoon()

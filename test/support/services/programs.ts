@@ -7,6 +7,8 @@ const execFileAsync = promisify(execFile)
 
 /** Every program the services run, and the Debian package (and the one of other releases) that brings it. */
 const PACKAGES = {
+  // The command line's tests use it as people do.
+  curl: ['curl'],
   'redis-server': ['redis-server'],
   mariadbd: ['mariadb-server-core'],
   'mariadb-install-db': ['mariadb-server-core'],
