@@ -47,7 +47,7 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
     draining = true
     const grace = runtime.config.shutdown.grace
     // Sockets have no end of their own to wait for.
-    runtime.upstream.sockets.closeWhere(() => true)
+    runtime.upstream.sockets.closeAll()
     await edge.close(grace)
     await Promise.all([runtime.close(0), probes.close()])
   }

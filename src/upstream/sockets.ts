@@ -3,9 +3,15 @@ import type { Permit } from '../pipeline/permit.ts'
 /** Every WebSocket that is open or opening, with the permit it was opened by. */
 export class SocketRegistry {
   readonly #open = new Map<Permit, () => void>()
+  #closed = false
 
   get count(): number {
     return this.#open.size
+  }
+
+  /** No socket is opened any more. */
+  get closed(): boolean {
+    return this.#closed
   }
 
   permits(): readonly Permit[] {
@@ -31,5 +37,11 @@ export class SocketRegistry {
     const closing = this.permits().filter(matches)
     for (const permit of closing) this.close(permit)
     return closing.length
+  }
+
+  /** Closes them all, for good: one whose handshake is still being decided on comes too late. */
+  closeAll(): void {
+    this.#closed = true
+    this.closeWhere(() => true)
   }
 }

@@ -124,7 +124,7 @@ class PooledUpstream implements Upstream {
   }
 
   async close(graceMs: number): Promise<void> {
-    this.sockets.closeWhere(() => true)
+    this.sockets.closeAll()
     const grace = new AbortController()
     const late = setTimeout(graceMs, undefined, { signal: grace.signal }).catch(() => undefined)
     await Promise.race([Promise.allSettled(this.#pools.map((pool) => pool.close())), late])

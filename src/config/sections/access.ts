@@ -121,12 +121,12 @@ export const ask = section(
     concurrency: count({ description: 'Questions under way at once, in all.', default: 4, minimum: 1 }),
     rate: count({
       description: 'New questions per second, in all; beyond it new credentials get 503.',
-      default: 20,
+      default: 50,
       minimum: 1,
     }),
     ratePerAddress: count({
       description: 'New questions per second and client address.',
-      default: 5,
+      default: 20,
       minimum: 1,
     }),
     ttl: written('duration', {
