@@ -9,18 +9,14 @@ export class SocketRegistry {
     return this.#open.size
   }
 
-  /** No socket is opened any more. */
-  get closed(): boolean {
-    return this.#closed
-  }
-
   permits(): readonly Permit[] {
     return [...this.#open.keys()]
   }
 
   /** @param close destroys both ends at once */
   add(permit: Permit, close: () => void): void {
-    this.#open.set(permit, close)
+    if (this.#closed) close()
+    else this.#open.set(permit, close)
   }
 
   delete(permit: Permit): void {
@@ -39,7 +35,7 @@ export class SocketRegistry {
     return closing.length
   }
 
-  /** Closes them all, for good: one whose handshake is still being decided on comes too late. */
+  /** Closes them all, and whatever is added later: a handshake that was still being decided on comes too late. */
   closeAll(): void {
     this.#closed = true
     this.closeWhere(() => true)

@@ -59,6 +59,7 @@ export class Tunnel implements Dispatcher.DispatchHandler {
     // (RFC 6455 §4.1: the client waits for the server's response).
     if (head.length > 0) return this.#refuse()
     this.#context.sockets.add(this.#permit, this.#destroy)
+    if (this.#over) return
     // The socket must flow, or nobody would notice that the client is gone.
     this.#client.on('data', this.#refuse).once('end', this.#destroy).once('close', this.#destroy).resume()
     const { fresh, handshakeTimeout } = this.#context

@@ -330,6 +330,31 @@ t.test('closing: what is under way ends, sockets are closed, and nobody else is 
   await t.rejects(ask(gateway.probesPort, '/livez'), { code: 'ECONNREFUSED' })
 })
 
+t.test('closing does not wait for a socket that was permitted too late', async (t) => {
+  const standin = await freshStandin(t)
+  const { gateway, port } = await freshGateway(t, { 'upstream.url': standin.url })
+  const asked = Promise.withResolvers<void>()
+  const mayAnswer = Promise.withResolvers<void>()
+  standin.intercept = ({ url, headers }, response) => {
+    if (url !== '/api/users/me' || headers.authorization === undefined) return false
+    asked.resolve()
+    const user = { id: 2, username: 'vera', enabled: true, role: 'user', oauth_scopes: ['me.read'] }
+    void mayAnswer.promise.then(() =>
+      response.setHeader('Content-Type', 'application/json').end(JSON.stringify(user)),
+    )
+    return true
+  }
+  const client = await RawClient.open(t, port)
+  const handshake = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13']
+  const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
+  client.send(message('/ws/socket.io/', [...handshake, key, ...lines(as('basic vera'))]))
+  await asked.promise
+  const closed = gateway.close()
+  mayAnswer.resolve()
+  await Promise.all([closed, client.ended()])
+  t.equal(client.rest, '')
+})
+
 t.test('closing does not wait longer than the grace', async (t) => {
   const standin = await freshStandin(t)
   const gateway = await freshGateway(t, { 'upstream.url': standin.url, 'shutdown.grace': '50ms' })
