@@ -84,9 +84,15 @@ export function parseDocumentPlace(text: string): DocumentPlace | undefined {
   if (text === 'none') return { kind: 'none' }
   if (/^\/[\x21-\x7e]*$/.test(text))
     return text.startsWith('//') ? undefined : { kind: 'upstream', path: text }
-  if (/^https?:\/\//i.test(text)) return URL.canParse(text) ? { kind: 'url', url: text } : undefined
+  if (/^https?:\/\//i.test(text)) return parseDocumentUrl(text)
   if (/^file:./.test(text)) return { kind: 'file', path: text.slice('file:'.length) }
   return /^\.{1,2}\/./.test(text) ? { kind: 'file', path: text } : undefined
+}
+
+/** A password in it would never be sent (Fetch §5.4), and be shown with the first failure. */
+function parseDocumentUrl(text: string): DocumentPlace | undefined {
+  const url = URL.parse(text)
+  return url?.username === '' && url.password === '' ? { kind: 'url', url: text } : undefined
 }
 
 /** A host name or an IP address without brackets; all digits and dots that are no IPv4 address are neither. */

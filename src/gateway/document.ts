@@ -46,23 +46,29 @@ async function fromUpstream(path: string, upstream: Upstream): Promise<{ text: s
   const question = { method: 'GET', path, headers, timeout: TIMEOUT, maxBytes: LARGEST }
   const { status, body } = await upstream.request(question)
   if (status !== 200)
-    throw new PosternError('route_table_unavailable', `${path}: the backend answered ${status}`)
+    throw new PosternError('route_table_unavailable', `${withoutQuery(path)}: the backend answered ${status}`)
   return { text: body.toString('utf8') }
 }
 
 async function fromUrl(url: string): Promise<{ text: string }> {
+  const shown = withoutQuery(url)
   const answer = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(TIMEOUT) })
   if (answer.status !== 200)
-    throw new PosternError('route_table_unavailable', `${url}: answered ${answer.status}`)
+    throw new PosternError('route_table_unavailable', `${shown}: answered ${answer.status}`)
   const chunks: Uint8Array[] = []
   let size = 0
   const body: AsyncIterable<Uint8Array> | readonly Uint8Array[] = answer.body ?? []
   for await (const chunk of body) {
     size += chunk.byteLength
-    if (size > LARGEST) throw new PosternError('route_table_unavailable', `${url}: larger than 16 MiB`)
+    if (size > LARGEST) throw new PosternError('route_table_unavailable', `${shown}: larger than 16 MiB`)
     chunks.push(chunk)
   }
   return { text: Buffer.concat(chunks).toString('utf8') }
+}
+
+/** As failures are shown, in the log and to whoever reads the probes: a query may hold a secret. */
+function withoutQuery(address: string): string {
+  return address.replace(/\?.*/s, '')
 }
 
 /** One file in a folder, replaced whole: a half-written copy would be no copy. */

@@ -63,8 +63,9 @@ t.test('proxies are networks, names or the word private', async () => {
 t.test('a document is at the upstream, at a URL, in a file, or nowhere', async () => {
   t.same(parseDocumentPlace('/openapi.json?v=1'), { kind: 'upstream', path: '/openapi.json?v=1' })
   t.same(parseDocumentPlace('./openapi.json'), { kind: 'file', path: './openapi.json' })
+  t.same(parseDocumentPlace('https://x/o.json?v=1'), { kind: 'url', url: 'https://x/o.json?v=1' })
   t.same(parseDocumentPlace('file:/etc/o.json'), { kind: 'file', path: '/etc/o.json' })
-  for (const bad of ['openapi.json', '//evil/openapi.json', '/a b', ''])
+  for (const bad of ['openapi.json', '//evil/openapi.json', '/a b', '', 'http://u:p@x/o.json', 'http://u@x/'])
     t.equal(parseDocumentPlace(bad), undefined, bad)
 })
 

@@ -95,6 +95,17 @@ t.test('a reload reads the document anew', async (t) => {
   t.ok(standin.requests.some(({ target }) => target === '/api/new'))
 })
 
+t.test('what failed is said without what may be a secret', async (t) => {
+  const standin = await freshStandin(t)
+  standin.intercept = (_request, response) => response.writeHead(403).end() !== undefined
+  for (const document of ['/openapi.json?key=sesame', `${standin.url}/openapi.json?key=sesame`]) {
+    const { gateway } = await freshGateway(t, { 'upstream.url': standin.url, 'openapi.document': document })
+    const troubles = gateway.health().troubles.join('\n')
+    t.match(troubles, /openapi\.json: (?:the backend )?answered 403/)
+    t.notMatch(troubles, /sesame/)
+  }
+})
+
 /** The statements that `docs/romm.md` shows for one database. */
 async function documentedGrants(statement: string): Promise<string[]> {
   const page = await readFile(new URL('../../docs/romm.md', import.meta.url), 'utf8')
