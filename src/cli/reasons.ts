@@ -16,7 +16,7 @@ export function reasonsFile(): { readonly path: string; readonly text: string } 
     ...rows,
     '',
     'A route marked `conceal` answers as `no_route` does, to the byte; the log says `concealed`.',
-    'The RomM profile answers `no_credential` and `invalid_credential` with 403 while RomM is 5.1 or older, as RomM does.',
+    'The RomM profile answers `no_credential` and `invalid_credential` with 403 while RomM is 5.1.0 or older, as RomM does.',
     '',
   ].join('\n')
   return { path: 'docs/reasons.md', text }
