@@ -20,7 +20,7 @@ const ME_PATH = `${OWN_PREFIX}/me`
 const READING: readonly string[] = ['GET', 'HEAD']
 
 export interface OwnOptions {
-  readonly identify: (request: GatewayRequest) => MaybePromise<Authentication | undefined>
+  readonly identify: (request: GatewayRequest) => MaybePromise<Authentication | Denial>
   /** Undefined where assertions are off. */
   readonly jwks: (() => JwksAnswer) | undefined
   readonly cors: Cors
@@ -70,12 +70,12 @@ function isReserved(path: string): boolean {
 
 /** So that an app can ask why it was refused. */
 function me(options: OwnOptions, request: GatewayRequest): MaybePromise<OwnOutcome> {
-  const found = attempt<Authentication | undefined | Denial>(
+  const found = attempt<Authentication | Denial>(
     () => options.identify(request),
     (error) => ({ kind: 'deny', reason: 'could_not_check', cause: asPosternError(error) }),
   )
   return chain(found, (authentication): OwnOutcome => {
-    switch (authentication?.kind) {
+    switch (authentication.kind) {
       case 'principal':
         return { kind: 'answer', answer: describe(authentication.principal, request, options.cors) }
       case 'deny':
@@ -84,8 +84,6 @@ function me(options: OwnOptions, request: GatewayRequest): MaybePromise<OwnOutco
         return { ...authentication, kind: 'deny', reason: 'invalid_credential' }
       case 'anonymous':
         return { kind: 'deny', reason: 'no_credential' }
-      case undefined:
-        return { kind: 'deny', reason: 'several_credentials' }
     }
   })
 }

@@ -44,16 +44,28 @@ export interface DecideOptions {
   readonly sockets: SocketPolicy
 }
 
-/** Whose credential a request carries, whatever it asks for. `undefined`: several of them. */
+/** Whose credential a request carries, whatever it asks for. */
 export function createIdentify(
   identity: DecideOptions['identity'],
-): (request: GatewayRequest) => MaybePromise<Authentication | undefined> {
+): (request: GatewayRequest) => MaybePromise<Authentication | Denial> {
   return (request) => {
-    const presented = identity.carrier.read(request.headers)
-    return presented === 'several'
-      ? undefined
+    const presented = readCredentials(identity, request)
+    return typeof presented === 'string'
+      ? deny(presented)
       : authenticate(presented, request.client, identity.authenticator, identity.guest)
   }
+}
+
+/** What a request presents, or why it may not present that. */
+function readCredentials(
+  { carrier, conflict }: DecideOptions['identity'],
+  { headers }: GatewayRequest,
+): Presented | 'several_credentials' | 'conflicting_credentials' {
+  const presented = carrier.read(headers)
+  if (presented === 'several') return 'several_credentials'
+  const { ambient, explicit } = presented
+  const isConflict = conflict === 'reject' && ambient !== undefined && explicit !== undefined
+  return isConflict ? 'conflicting_credentials' : presented
 }
 
 /** Composes the one door. Errors become refusals here: nothing that fails may pass. */
@@ -82,12 +94,8 @@ function judge(options: DecideOptions, request: GatewayRequest, match: RouteMatc
   // Whoever takes sockets in ignores `Upgrade` elsewhere; what comes here all the same would be a tunnel.
   if (request.upgrade && !rule.socket) return { ...deny('no_route'), rule }
 
-  const presented = options.identity.carrier.read(request.headers)
-  if (presented === 'several') return { ...openly(rule, 'several_credentials'), rule }
-  const { ambient, explicit } = presented
-  if (options.identity.conflict === 'reject' && ambient !== undefined && explicit !== undefined) {
-    return { ...openly(rule, 'conflicting_credentials'), rule }
-  }
+  const presented = readCredentials(options.identity, request)
+  if (typeof presented === 'string') return { ...openly(rule, presented), rule }
   const input = inputOf(rule, presented)
   if (input !== undefined) return permit(options, request, rule, undefined, input)
   return chain(identify(options, request, rule, presented), (found) => enforce(options, request, rule, found))

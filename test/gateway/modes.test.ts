@@ -291,6 +291,8 @@ t.test('conflict: reject answers 400 to two credentials, and resolves nothing', 
   t.equal(answer.status, 400)
   t.equal(answer.headers['postern-reason'], 'conflicting_credentials')
   t.match(answer.text, /^\{"detail":"The request carries two credentials\."/)
+  const about = await ask(strict.port, '/-/postern/me', { headers: SAME_USER })
+  t.equal(about.headers['postern-reason'], 'conflicting_credentials', 'and so says what explains it')
   t.same(standin.requests, [])
   t.equal((await ask(strict.port, '/api/roms', { headers: as('session vera') })).status, 200)
 })
