@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import t from 'tap'
 import { freshGateway } from '../../support/gateway.ts'
 import { as, ask, freshStandin } from '../../support/romm/ask.ts'
@@ -8,13 +9,15 @@ t.test('nobody asks about a session while its logout is under way', async (t) =>
   const headers = as('session vera')
   const arrived = Promise.withResolvers<void>()
   const mayEnd = Promise.withResolvers<void>()
+  const end = async (response: ServerResponse): Promise<void> => {
+    await mayEnd.promise
+    standin.state.deleteSession(headers['cookie']?.replace('romm_session=', '') ?? '')
+    response.writeHead(200).end('null')
+  }
   standin.intercept = ({ url }, response) => {
     if (url !== '/api/logout') return false
     arrived.resolve()
-    void mayEnd.promise.then(() => {
-      standin.state.deleteSession(headers['cookie']?.replace('romm_session=', '') ?? '')
-      response.writeHead(200).end('null')
-    })
+    void end(response)
     return true
   }
   const logout = ask(port, '/api/logout', { method: 'POST', headers })
