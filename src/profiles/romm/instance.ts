@@ -91,6 +91,12 @@ export class Instance {
     return this.#looking
   }
 
+  /** A look that begins now: one that is under way may have begun before what is to be seen. */
+  async lookAnew(): Promise<void> {
+    await this.#looking
+    await this.look()
+  }
+
   /**
    * Makes sure that a signature which does not verify is the token's fault and not the key's.
    * @throws PosternError `could_not_check` when the secret is not RomM's, or RomM cannot say

@@ -177,7 +177,7 @@ export class RommProfile implements Profile {
       // Strangers can make RomM fail as often as they like: what they cause is gathered.
       if (permit.principal === undefined && (ended === 'lost' || ended >= 500)) this.#forgetAllSoon()
       else this.#forgetAll()
-      if (this.#instance.firstRunOpen) void this.#instance.look()
+      if (this.#instance.firstRunOpen) void this.#instance.lookAnew()
     }
   }
 
