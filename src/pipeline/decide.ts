@@ -101,9 +101,9 @@ function judge(options: DecideOptions, request: GatewayRequest, match: RouteMatc
   return chain(identify(options, request, rule, presented), (found) => enforce(options, request, rule, found))
 }
 
-/** The credential that the route takes as its input: it passes unverified. */
+/** The credential that the route takes as its input: it passes unverified, where nobody need be anybody. */
 function inputOf(rule: RouteRule, { ambient, explicit }: Presented): Credential | undefined {
-  if (rule.input.length === 0) return undefined
+  if (rule.input.length === 0 || rule.requirement.kind !== 'public') return undefined
   return [explicit, ambient].find(
     (credential) => credential !== undefined && rule.input.includes(credential.kind),
   )

@@ -157,3 +157,9 @@ t.test('plain identity headers come once, from us', async (t) => {
   t.same(upstreamValues(await send({ ...BEARER, headers }), 'x-forwarded-user'), ['vera'])
   t.same(upstreamValues(await send({ headers }), 'x-forwarded-user'), [])
 })
+
+t.test('what a route takes as its input opens no door that is not public', async (t) => {
+  const closed = [rule('/join', 'notes.read', { input: ['basic'] })]
+  const decision = await gatewayOf({ rules: closed })({ target: '/join', authorization: basic('nobody') })
+  t.match(decision, { kind: 'deny' })
+})
