@@ -26,6 +26,13 @@ const upstream = createUpstream({
   keepAliveTimeout: 4000,
   handshakeTimeout: 10_000,
   maxHeaderSize: 65_536,
+  connections: 256,
+  connectionsPerClient: 256,
+  queue: 1024,
+  queuePerClient: 1024,
+  queueTimeout: 10_000,
+  sockets: { max: 1024, perClient: 1024 },
+  onExcess: (excess) => console.error(excess),
   onFailure: (_reason, cause) => console.error(cause),
 })
 

@@ -128,7 +128,8 @@ function alternatives(words: readonly string[]): string {
 /** `, not "2x"`; nothing for a secret. */
 function shown(node: SchemaNode, data: unknown): string {
   if (node.secret || (typeof data === 'object' && data !== null)) return ''
-  const text = JSON.stringify(data) ?? ''
+  // A password before the host, in a setting that has no place for one.
+  const text = JSON.stringify(data)?.replace(/^"(.*:\/\/)?.*@/s, '"$1…@') ?? ''
   return `, not ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`
 }
 

@@ -49,7 +49,7 @@ export function renderDenial(
     ...['Postern-Reason', denial.reason === 'concealed' ? 'no_route' : denial.reason],
     ...cors,
     ...challenge(denial),
-    ...(status === 503 ? ['Retry-After', RETRY_AFTER] : []),
+    ...(status === 503 || status === 429 ? ['Retry-After', RETRY_AFTER] : []),
     ...(denial.allow === undefined ? [] : ['Allow', denial.allow.join(', ')]),
     ...(denial.deadSession === true && style.clearSession !== undefined
       ? ['Set-Cookie', style.clearSession]

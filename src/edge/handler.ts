@@ -46,6 +46,7 @@ export interface HandlerOptions {
   readonly metrics: Metrics
   readonly clock: Clock
   readonly newId: () => string
+  readonly maxHeaders: number
   /** Told the status of each answer that came from upstream. */
   readonly onAnswer: (status: number) => void
 }
@@ -86,6 +87,10 @@ export class EdgeHandler {
       else if (found.kind === 'permit') this.#forward(arrival, found.permit, req, res, expectsContinue)
     })
     this.#track(acted)
+  }
+
+  trusts(remoteAddress: string): boolean {
+    return this.#options.clients.trusts(remoteAddress)
   }
 
   /** Whether an upgrade is wanted on a route that has sockets; any other `Upgrade` is ignored (RFC 9110 §7.8 allows it). */

@@ -16,6 +16,7 @@ export interface IntakeOptions {
   readonly clients: ClientResolver
   /** Unguessable, for `X-Request-Id`. */
   readonly newId: () => string
+  readonly maxHeaders: number
 }
 
 /** Tunnels and echoes of the request: nothing that a backend's API uses (RFC 9110 §9.3.6, §9.3.8). */
@@ -26,6 +27,7 @@ export function takeIn(req: IncomingMessage, upgrade: boolean, options: IntakeOp
   const id = options.newId()
   const method = req.method ?? ''
   const { rawHeaders: headers, httpVersion } = req
+  if (headers.length > 2 * options.maxHeaders) return { ok: false, id, reason: 'headers_too_large' }
   if ((httpVersion !== '1.1' && httpVersion !== '1.0') || REFUSED_METHODS.has(method)) {
     return { ok: false, id, reason: 'malformed_request' }
   }

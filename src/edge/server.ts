@@ -4,10 +4,16 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { connect, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { PosternError } from '../errors.ts'
+import type { Metrics } from '../observe/metrics.ts'
 import type { Reason } from '../pipeline/reason.ts'
+import { boundConnections } from './connections.ts'
+import type { ConnectionLimits } from './connections.ts'
+import { Conversation } from './conversation.ts'
 
 /** What stands behind a listener. */
 export interface Handler {
+  /** Whether the other end of a connection is a trusted proxy. */
+  trusts(remoteAddress: string): boolean
   handle(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void
   mayUpgrade(req: IncomingMessage): boolean
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void
@@ -16,7 +22,8 @@ export interface Handler {
 }
 
 /** Bytes, and milliseconds. */
-export interface EdgeLimits {
+export interface EdgeLimits extends ConnectionLimits {
+  readonly headers: number
   readonly headerBytes: number
   readonly headersTimeout: number
   readonly keepAliveTimeout: number
@@ -33,12 +40,13 @@ const SLOWEST_CHECK = 5_000
 /** The listener on which the backend is served. */
 export class EdgeServer {
   readonly #server: Server
-  /** The last answer begun on each connection: what the parser refuses may come while one is under way. */
-  readonly #answers = new WeakMap<Duplex, ServerResponse>()
+  readonly #current: () => Handler
+  readonly #conversations = new WeakMap<Duplex, Conversation>()
   #draining = false
 
   /** @param current the handler of the moment: a new configuration brings a new one */
-  constructor(limits: EdgeLimits, current: () => Handler) {
+  constructor(limits: EdgeLimits, current: () => Handler, metrics: Pick<Metrics, 'connectionRefused'>) {
+    this.#current = current
     const server = createServer({
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersTimeout,
@@ -50,22 +58,24 @@ export class EdgeServer {
       // A missing Host is refused by us, in JSON.
       requireHostHeader: false,
       noDelay: true,
-      shouldUpgradeCallback: (req) => !this.#draining && current().mayUpgrade(req),
+      shouldUpgradeCallback: (req) => this.#mayUpgrade(req),
       optimizeEmptyRequests: true,
     })
-    server.setTimeout(limits.idleTimeout)
-    const handle = (req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void => {
-      if (this.#draining) res.shouldKeepAlive = false
-      this.#answers.set(req.socket, res)
-      current().handle(req, res, expectsContinue)
-    }
-    server.on('request', (req, res) => handle(req, res, false))
+    // Some releases of Node drop what is more, and a dropped `Authorization` would be another request. So it keeps one
+    // too many, by which the handler sees that there are more.
+    server.maxHeadersCount = limits.headers + 1
+    server.setTimeout(limits.idleTimeout, (socket) => this.#endIdle(socket))
+    boundConnections(server, limits, {
+      isProxy: (peer) => current().trusts(peer),
+      onRefused: (bound) => metrics.connectionRefused(bound),
+    })
+    server.on('request', (req, res) => this.#handle(req, res, false))
     // RFC 9110 §10.1.1: only from HTTP/1.1 on may an interim answer be sent.
-    server.on('checkContinue', (req, res) => handle(req, res, req.httpVersion === '1.1'))
+    server.on('checkContinue', (req, res) => this.#handle(req, res, req.httpVersion === '1.1'))
     server.on('checkExpectation', (req, res) => current().refuseExpectation(req, res))
     server.on('upgrade', (req, socket, head) => current().upgrade(req, socket, head))
     server.on('connect', (_req, socket) => current().refuseRaw(socket, 'malformed_request'))
-    server.on('clientError', (error, socket) => this.#refuseUnparsed(error, socket, current()))
+    server.on('clientError', (error, socket) => this.#refuseUnparsed(error, socket))
     this.#server = server
   }
 
@@ -87,16 +97,43 @@ export class EdgeServer {
     clearTimeout(grace)
   }
 
-  #refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex, handler: Handler): void {
-    const answer = this.#answers.get(socket)
-    const isOver = answer === undefined || answer.writableFinished
-    // In the body of the request whose answer is due.
-    const isItsBody = !isOver && answer.socket === socket && !answer.headersSent && !answer.req.complete
-    if (error.code !== 'ECONNRESET' && socket.writable && (isOver || isItsBody)) {
-      handler.refuseRaw(socket, UNPARSED[error.code ?? ''] ?? 'malformed_request')
-    } else if (answer?.headersSent === true && socket instanceof Socket) socket.destroySoon()
+  #conversation(socket: Duplex): Conversation {
+    const known = this.#conversations.get(socket)
+    if (known !== undefined) return known
+    const conversation = new Conversation()
+    this.#conversations.set(socket, conversation)
+    return conversation
+  }
+
+  #handle(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
+    if (this.#draining) res.shouldKeepAlive = false
+    if (this.#conversation(req.socket).begin(req, res)) this.#current().handle(req, res, expectsContinue)
+  }
+
+  #mayUpgrade(req: IncomingMessage): boolean {
+    const conversation = this.#conversation(req.socket)
+    // A socket opened behind an answer that is still due would speak before it.
+    const wanted = !this.#draining && !conversation.isAnswering && this.#current().mayUpgrade(req)
+    if (!wanted) conversation.endWith(req)
+    return wanted
+  }
+
+  #refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex): void {
+    const conversation = this.#conversation(socket)
+    if (conversation.isLastDue) return
+    const mayAnswer = !conversation.isAnswering || conversation.isReadingItsBody(socket)
+    if (error.code !== 'ECONNRESET' && socket.writable && mayAnswer) {
+      this.#current().refuseRaw(socket, UNPARSED[error.code ?? ''] ?? 'malformed_request')
+    } else if (conversation.hasBegunAnswer && socket instanceof Socket) socket.destroySoon()
     // Another answer would be read as the one that is awaited.
     else socket.destroy()
+  }
+
+  /** Silent for too long; only an upload that stopped has an answer to wait for. */
+  #endIdle(socket: Socket): void {
+    if (socket.writable && this.#conversation(socket).isReadingItsBody(socket)) {
+      this.#current().refuseRaw(socket, 'request_timeout')
+    } else socket.destroy()
   }
 }
 

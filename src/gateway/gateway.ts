@@ -40,7 +40,7 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
 
   const health = (): Health =>
     draining ? { status: 'not_ready', troubles: ['shutting down'] } : runtime.health()
-  const edge = new EdgeServer(config.limits, () => runtime.handler)
+  const edge = new EdgeServer(config.limits, () => runtime.handler, metrics)
   const probes = createProbes(health, metrics)
 
   const close = async (): Promise<void> => {

@@ -130,6 +130,7 @@ export class Runtime {
     return {
       lookups: this.profile.lookups,
       inFlight: this.upstream.inFlight,
+      waiting: this.upstream.waiting,
       sockets: this.upstream.sockets.count,
       routes: rows,
       tableAge: readAt === undefined ? undefined : clock.now() - readAt,
@@ -177,6 +178,7 @@ export class Runtime {
       own,
       log: new DecisionLog(logger, this.config.log.decisions),
       newId: randomUUID,
+      maxHeaders: this.config.limits.headers,
       onAnswer: this.#watched.noteAnswer,
     })
   }

@@ -37,9 +37,11 @@ export function watchUpstream(parts: UpstreamParts): WatchedUpstream {
   let trouble: string | undefined
   const upstream = createUpstream({
     ...config.upstream,
+    sockets: config.sockets,
     maxHeaderSize: config.upstream.headerBytes,
     observe: identityChanges(parts.profile),
     responseHeaders: (permit, headers) => responseHeaders(parts, permit, headers),
+    onExcess: (excess) => metrics.upstreamFailed(excess),
     onFailure(reason, cause) {
       metrics.upstreamFailed(reason)
       parts.onAway()

@@ -9,6 +9,7 @@ export interface Gauges {
     readonly batchAt: number | undefined
   }[]
   readonly inFlight: number
+  readonly waiting: number
   readonly sockets: number
   readonly routes: number
   /** Milliseconds. */
@@ -20,6 +21,8 @@ export interface Metrics {
   permitted(route: string, mode: string): void
   denied(route: string, mode: string, reason: string): void
   upstreamFailed(reason: string): void
+  /** @param bound that of all connections, or of one address */
+  connectionRefused(bound: string): void
   /** Prometheus' text format, and its content type. */
   render(): Promise<{ readonly contentType: string; readonly body: string }>
 }
@@ -35,8 +38,14 @@ export function createMetrics(read: () => Gauges): Metrics {
   })
   const failures = new Counter({
     name: 'postern_upstream_failures_total',
-    help: 'Exchanges with the upstream that came to nothing for its fault.',
+    help: 'Exchanges with the upstream that came to nothing, for its fault or for want of room.',
     labelNames: ['reason'],
+    registers: [registry],
+  })
+  const refused = new Counter({
+    name: 'postern_connections_refused_total',
+    help: 'Connections closed unanswered, by the bound that they were beyond.',
+    labelNames: ['bound'],
     registers: [registry],
   })
   registerGauges(registry, read)
@@ -44,6 +53,7 @@ export function createMetrics(read: () => Gauges): Metrics {
     permitted: (route, mode) => requests.inc({ decision: 'permit', reason: 'none', mode, route }),
     denied: (route, mode, reason) => requests.inc({ decision: 'deny', reason, mode, route }),
     upstreamFailed: (reason) => failures.inc({ reason }),
+    connectionRefused: (bound) => refused.inc({ bound }),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
 }
@@ -57,6 +67,7 @@ function registerGauges(registry: Registry, read: () => Gauges): void {
     registry.registerMetric(gaugeOf(name, help, [], collect))
   }
   plain('postern_upstream_requests', 'Forwarded requests that are not over.', ({ inFlight }) => inFlight)
+  plain('postern_upstream_waiting', 'Requests that wait for a connection.', ({ waiting }) => waiting)
   plain('postern_sockets', 'Open WebSockets.', ({ sockets }) => sockets)
   plain('postern_routes', 'Rows of the route table.', ({ routes }) => routes)
   plain('postern_table_age_seconds', 'Time since the OpenAPI document was read.', ({ tableAge }) =>

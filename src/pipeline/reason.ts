@@ -20,11 +20,13 @@ export const REASONS = {
   request_timeout: { status: 408, detail: 'The request did not arrive in time.' },
   content_too_large: { status: 413, detail: 'The request body is too large.' },
   expectation_failed: { status: 417, detail: 'The only expectation that can be met is 100-continue.' },
+  too_much_at_once: { status: 429, detail: 'This client has too much under way at once.' },
   headers_too_large: { status: 431, detail: 'The request headers are too large.' },
   upstream_unreachable: { status: 502, detail: 'The backend could not be reached.' },
   could_not_check: { status: 503, detail: 'The credential could not be checked just now.' },
   route_table_unavailable: { status: 503, detail: 'The routes of the backend could not be read just now.' },
   internal_error: { status: 503, detail: 'The gateway could not decide.' },
+  overloaded: { status: 503, detail: 'Too much is under way just now.' },
   upstream_timeout: { status: 504, detail: 'The backend did not answer in time.' },
 } as const satisfies Record<string, { status: number; detail: string }>
 

@@ -1,5 +1,6 @@
 import { BlockList, isIP } from 'node:net'
 import { valuesOf } from './headers.ts'
+import { plainAddress } from './network.ts'
 import type { ClientInfo, RawHeaders } from './request.ts'
 
 /**
@@ -70,6 +71,8 @@ export interface Connection {
 
 export interface ClientResolver {
   resolve(connection: Connection, headers: RawHeaders, host: string): ClientInfo
+  /** Whether the connection's other end, as the socket names it, is a trusted proxy. */
+  trusts(remoteAddress: string): boolean
   /** Swaps the trusted set, for host names that were looked up again. */
   trust(trusted: AddressSet): void
 }
@@ -81,6 +84,7 @@ export function createClientResolver(
 ): ClientResolver {
   let current = trusted
   return {
+    trusts: (remoteAddress) => current.has(plainAddress(remoteAddress)),
     trust(next) {
       current = next
     },
@@ -129,10 +133,4 @@ function hopAddress(entry: string): string | undefined {
   const bare = bracketed ?? (/^[\d.]+:\d+$/.test(text) ? text.slice(0, text.indexOf(':')) : text)
   const address = plainAddress(bare)
   return isIP(address) === 0 ? undefined : address
-}
-
-/** IPv4 seen through an IPv6 socket, `::ffff:192.0.2.1`, is that IPv4 address. */
-function plainAddress(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
-  return mapped?.[1] ?? address
 }

@@ -7,12 +7,13 @@ import { Answer } from './answer.ts'
 import { ClientGone, failureOf, isStaleConnection, type UpstreamFailure } from './failure.ts'
 import { announcesBody, endToEnd, outgoing } from './headers.ts'
 import type { ResponseHeaders, ResponseObserver } from './observer.ts'
+import type { Excess } from './shares.ts'
 
 /** How a forwarded request ended. */
 export type ForwardReport =
   | { readonly kind: 'answered'; readonly status: number }
   /** Nothing was written: the caller answers. */
-  | { readonly kind: 'failed'; readonly reason: UpstreamFailure; readonly cause: unknown }
+  | { readonly kind: 'failed'; readonly reason: UpstreamFailure | Excess; readonly cause: unknown }
   /** The upstream broke off inside its answer, so the client's connection was destroyed. */
   | { readonly kind: 'cut'; readonly status: number; readonly cause: unknown }
   /** The client left first. */

@@ -1,9 +1,24 @@
 import type { Permit } from '../pipeline/permit.ts'
+import { type Excess, Shares } from './shares.ts'
+
+export interface SocketLimits {
+  /** Open and opening, all together. */
+  readonly max: number
+  /** Of one client. */
+  readonly perClient: number
+}
 
 /** Every WebSocket that is open or opening, with the permit it was opened by. */
 export class SocketRegistry {
+  readonly #max: number
+  readonly #shares: Shares
   readonly #open = new Map<Permit, () => void>()
   #closed = false
+
+  constructor({ max, perClient }: SocketLimits) {
+    this.#max = max
+    this.#shares = new Shares(perClient)
+  }
 
   get count(): number {
     return this.#open.size
@@ -13,14 +28,20 @@ export class SocketRegistry {
     return [...this.#open.keys()]
   }
 
-  /** @param close destroys both ends at once */
-  add(permit: Permit, close: () => void): void {
+  /**
+   * @param close destroys both ends at once
+   * @returns why it is one too many
+   */
+  add(permit: Permit, close: () => void): Excess | undefined {
+    if (this.#open.size >= this.#max) return 'overloaded'
+    if (!this.#shares.take(permit)) return 'too_much_at_once'
+    this.#open.set(permit, close)
     if (this.#closed) close()
-    else this.#open.set(permit, close)
+    return undefined
   }
 
   delete(permit: Permit): void {
-    this.#open.delete(permit)
+    if (this.#open.delete(permit)) this.#shares.give(permit)
   }
 
   /** Destroys both ends; harmless when it is closed already. */

@@ -7,6 +7,7 @@ import type { Permit } from '../pipeline/permit.ts'
 import { type ExchangeContext, rawOf } from './exchange.ts'
 import { ClientGone, failureOf, type UpstreamFailure } from './failure.ts'
 import { endToEnd, outgoing, valueOf } from './headers.ts'
+import type { Excess } from './shares.ts'
 import type { SocketRegistry } from './sockets.ts'
 
 /** How the handshake ended; the socket's life after it is the registry's matter. */
@@ -16,7 +17,7 @@ export type UpgradeReport =
   /** Nothing was written: the caller answers on the socket. */
   | {
       readonly kind: 'failed'
-      readonly reason: UpstreamFailure | 'malformed_request'
+      readonly reason: UpstreamFailure | Excess | 'malformed_request'
       readonly cause: unknown
     }
   /** The client left, or the socket was closed on demand. */
@@ -24,6 +25,7 @@ export type UpgradeReport =
 
 export interface TunnelContext extends ExchangeContext {
   readonly sockets: SocketRegistry
+  readonly onExcess: (excess: Excess) => void
   /** Milliseconds until the upstream must have answered the handshake. */
   readonly handshakeTimeout: number
 }
@@ -58,7 +60,8 @@ export class Tunnel implements Dispatcher.DispatchHandler {
     // Bytes sent before the answer would be taken for a request by an upstream that declines the upgrade
     // (RFC 6455 §4.1: the client waits for the server's response).
     if (head.length > 0) return this.#refuse()
-    this.#context.sockets.add(this.#permit, this.#destroy)
+    const excess = this.#context.sockets.add(this.#permit, this.#destroy)
+    if (excess !== undefined) return this.#refuseExcess(excess)
     if (this.#over) return
     // The socket must flow, or nobody would notice that the client is gone.
     this.#client.on('data', this.#refuse).once('end', this.#destroy).once('close', this.#destroy).resume()
@@ -124,6 +127,11 @@ export class Tunnel implements Dispatcher.DispatchHandler {
     this.#stopWaiting()
     this.#context.sockets.delete(this.#permit)
     this.#report({ kind: 'failed', reason, cause })
+  }
+
+  #refuseExcess(reason: Excess): void {
+    this.#context.onExcess(reason)
+    this.#report({ kind: 'failed', reason, cause: undefined })
   }
 
   readonly #refuse = (): void => {

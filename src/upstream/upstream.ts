@@ -4,18 +4,19 @@ import { setTimeout } from 'node:timers/promises'
 import { Pool } from 'undici'
 import { PosternError } from '../errors.ts'
 import type { Permit } from '../pipeline/permit.ts'
+import { Admission, type AdmissionLimits } from './admission.ts'
 import { Exchange, type ForwardReport } from './exchange.ts'
 import type { UpstreamFailure } from './failure.ts'
 import type { ResponseHeaders, ResponseObserver } from './observer.ts'
 import { ask, type Question, type QuestionAnswer } from './question.ts'
-import { SocketRegistry } from './sockets.ts'
+import type { Excess } from './shares.ts'
+import { type SocketLimits, SocketRegistry } from './sockets.ts'
 import { Tunnel, type TunnelContext, type UpgradeReport } from './tunnel.ts'
 
-export interface UpstreamOptions {
+export interface UpstreamOptions extends AdmissionLimits {
   /** Scheme, host and port; no path. */
   readonly url: string
-  /** At most so many connections for requests; without it, as many as are needed. */
-  readonly connections?: number
+  readonly sockets: SocketLimits
   /** Milliseconds, all of them. */
   readonly connectTimeout: number
   readonly headersTimeout: number
@@ -30,11 +31,14 @@ export interface UpstreamOptions {
   readonly responseHeaders?: ResponseHeaders
   /** Told of every exchange, socket and question that came to nothing for the upstream's fault. */
   onFailure(reason: UpstreamFailure, cause: unknown): void
+  /** Told of every request and socket that had to stay outside. */
+  onExcess(excess: Excess): void
 }
 
 /** The way to the backend. Nothing but the gateway's own questions goes up without a permit. */
 export interface Upstream {
   /**
+   * At once, or as soon as there is a connection for it.
    * @param done called once, when the exchange is over
    * @param expectsContinue the client waits for `100 Continue`; it is sent once the upstream is connected
    * @throws PosternError `permit_spent`; `internal` for a permit that is for a socket
@@ -57,6 +61,8 @@ export interface Upstream {
   readonly sockets: SocketRegistry
   /** Forwarded requests that are not over. */
   readonly inFlight: number
+  /** Requests that wait for a connection. */
+  readonly waiting: number
   /** Closes every socket at once and gives requests `graceMs` to end. */
   close(graceMs: number): Promise<void>
 }
@@ -69,32 +75,39 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 }
 
 class PooledUpstream implements Upstream {
-  readonly sockets = new SocketRegistry()
+  readonly sockets: SocketRegistry
+  readonly #admission: Admission
   readonly #pools: readonly Pool[]
   readonly #questions: Pool
   readonly #context: TunnelContext
-  #inFlight = 0
 
   constructor(options: UpstreamOptions) {
-    const { url, connections = null } = options
+    const { url, connections } = options
     const pool = new Pool(url, { ...poolOptions(options), connections })
     // Without pipelining the forwarder keeps no connection alive.
     const fresh = new Pool(url, { ...poolOptions(options), connections, pipelining: 0 })
     this.#questions = new Pool(url, { ...poolOptions(options), connections: QUESTION_CONNECTIONS })
     this.#pools = [pool, fresh, this.#questions]
+    this.#admission = new Admission(options)
+    this.sockets = new SocketRegistry(options.sockets)
     this.#context = {
       pool,
       fresh,
       observe: options.observe,
       responseHeaders: options.responseHeaders,
       onFailure: (reason, cause) => options.onFailure(reason, cause),
+      onExcess: (excess) => options.onExcess(excess),
       sockets: this.sockets,
       handshakeTimeout: options.handshakeTimeout,
     }
   }
 
   get inFlight(): number {
-    return this.#inFlight
+    return this.#admission.active
+  }
+
+  get waiting(): number {
+    return this.#admission.waiting
   }
 
   forward(
@@ -105,17 +118,34 @@ class PooledUpstream implements Upstream {
     expectsContinue = false,
   ): void {
     spend(permit, false)
-    this.#inFlight++
-    const finish = (report: ForwardReport): void => {
-      this.#inFlight--
-      done(report)
+    const start = (): void => {
+      const finish = (report: ForwardReport): void => {
+        this.#admission.leave(permit)
+        done(report)
+      }
+      new Exchange(this.#context, permit, { req, res, expectsContinue }, finish).start()
     }
-    new Exchange(this.#context, permit, { req, res, expectsContinue }, finish).start()
+    if (this.#admission.enter(permit)) start()
+    else this.#wait(permit, res, start, done)
   }
 
   upgrade(permit: Permit, socket: Duplex, head: Buffer, done: (report: UpgradeReport) => void): void {
     spend(permit, true)
     new Tunnel(this.#context, permit, socket, done).start(head)
+  }
+
+  /** Nothing of a request is read or sent while it waits, and a client that leaves waits no longer. */
+  #wait(permit: Permit, res: ServerResponse, start: () => void, done: (report: ForwardReport) => void): void {
+    const leave = this.#admission.wait(permit, (excess) => {
+      res.off('close', giveUp)
+      if (excess === undefined) return start()
+      this.#context.onExcess(excess)
+      done({ kind: 'failed', reason: excess, cause: undefined })
+    })
+    function giveUp(): void {
+      if (leave()) done({ kind: 'aborted', status: undefined })
+    }
+    res.once('close', giveUp)
   }
 
   request(question: Question): Promise<QuestionAnswer> {
@@ -127,7 +157,11 @@ class PooledUpstream implements Upstream {
     this.sockets.closeAll()
     const grace = new AbortController()
     const late = setTimeout(graceMs, undefined, { signal: grace.signal }).catch(() => undefined)
-    await Promise.race([Promise.allSettled(this.#pools.map((pool) => pool.close())), late])
+    // A pool that is closing takes nothing more, and what waits is still to come.
+    const over = this.#admission
+      .idle()
+      .then(() => Promise.allSettled(this.#pools.map((pool) => pool.close())))
+    await Promise.race([over, late])
     grace.abort()
     await Promise.all(this.#pools.map((pool) => pool.destroy()))
   }

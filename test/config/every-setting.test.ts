@@ -56,7 +56,7 @@ function sampleOf({ path, node }: Setting): { readonly text: string; readonly va
   if (special) return special
   if (node.enum) return { text: node.enum.at(-1) ?? '', value: node.enum.at(-1) }
   if (node.kind) return { text: SAMPLES[node.kind], value: KINDS[node.kind].parse(SAMPLES[node.kind]) }
-  if (node.type === 'integer') return { text: '7', value: 7 }
+  if (node.type === 'integer') return { text: '17', value: 17 }
   if (node.type === 'boolean')
     return { text: node.default === true ? 'off' : 'YES', value: node.default !== true }
   return listSample(node)

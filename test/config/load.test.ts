@@ -37,6 +37,15 @@ function read(file: string): string {
   throw new Error('ENOENT')
 }
 
+t.test('a password in a URL that has no place for one is not shown with the problem', async () => {
+  for (const url of ['http://ann:hunter2@romm:8080', 'http://ann:hunt/er2#x@y@romm', 'ann:hunter2@romm']) {
+    const [problem] = problemsOf(`upstream: "${url}"\n`)
+    t.equal(problem?.path, 'upstream.url')
+    t.match(problem?.message, /not "(http:\/\/)?…@romm(:8080)?"$/)
+  }
+  t.match(problemsOf('upstream: romm:8080\n')[0]?.message, /not "romm:8080"$/)
+})
+
 t.test("the upstream's URL is all that must be given", async () => {
   const { config, warnings } = load(UPSTREAM)
   t.equal(config.upstream.url, 'http://romm:8080')

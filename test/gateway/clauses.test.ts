@@ -8,7 +8,7 @@ import { as, ask, freshStandin } from '../support/romm/ask.ts'
 import { fillRomm } from '../support/romm/fixture.ts'
 import { createRommSchema } from '../support/romm/schema.ts'
 import { freshMariadb, freshPostgres } from '../support/services.ts'
-import { fixture, freshLadder, message, RawClient } from './support.ts'
+import { fixture, freshLadder, isRefusal, message, RawClient } from './support.ts'
 
 t.test('a change that was made behind us is noticed, whatever it was', async (t) => {
   const ladder = await freshLadder(t)
@@ -74,8 +74,8 @@ t.test('idle connections, and requests that stand still, are ended when the sett
   const silent = await freshGateway(t, { ...settings, 'limits.idleTimeout': '200ms' })
   const stuck = await RawClient.open(t, silent.port)
   stuck.send(message('/api/login', ['Content-Length: 10'], 'POST'))
+  isRefusal(t, await stuck.answer(), 408, 'request_timeout')
   await stuck.ended()
-  t.equal(stuck.rest, '', 'nothing was answered, since nothing had been asked yet')
 })
 
 t.test('a reload reads the document anew', async (t) => {

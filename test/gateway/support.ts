@@ -202,7 +202,7 @@ export function isRefusal(t: Test, answer: RawAnswer, status: number, reason: st
   t.equal(answer.one('vary'), 'Authorization, Cookie')
   t.match(answer.one('x-request-id'), /^[0-9a-f-]{36}$/)
   t.equal(answer.one('location'), undefined)
-  t.equal(answer.one('retry-after') !== undefined, status === 503)
+  t.equal(answer.one('retry-after') !== undefined, status === 503 || status === 429)
   t.match(answer.body, /^\{"detail":"/)
   if (status === 404) t.equal(answer.body, '{"detail":"Not Found"}')
   else t.match(JSON.parse(answer.body), { reason, request_id: answer.one('x-request-id') })

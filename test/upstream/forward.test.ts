@@ -328,7 +328,7 @@ t.test('closing does not wait longer than it was told to', async (t) => {
   const url = await rawBackend(t, (socket) => socket.resume())
   const { port, upstream, report } = await gateway(t, url, { connections: 1 })
   const answers = [raw(port, get('/running')), raw(port, get('/queued'))]
-  while (upstream.inFlight < 2) await new Promise(setImmediate)
+  while (upstream.inFlight + upstream.waiting < 2) await new Promise(setImmediate)
   await upstream.close(1)
   for (const answer of answers) t.match(await answer, /^HTTP\/1\.1 502 /)
   t.match(await report(), { kind: 'failed' })

@@ -126,6 +126,17 @@ export interface Gateway {
   readonly report: () => Promise<Report>
 }
 
+/** Room for every client of a test. */
+const ROOMY = {
+  connections: 256,
+  connectionsPerClient: 256,
+  queue: 1024,
+  queuePerClient: 1024,
+  queueTimeout: 60_000,
+  sockets: { max: 1024, perClient: 1024 },
+  onExcess: () => undefined,
+} as const
+
 export function upstreamFor(
   test: Test,
   url: string,
@@ -140,6 +151,7 @@ export function upstreamFor(
     keepAliveTimeout: 4000,
     handshakeTimeout: 10_000,
     maxHeaderSize: 16_384,
+    ...ROOMY,
     onFailure: (reason) => failures.push(reason),
     ...options,
   })

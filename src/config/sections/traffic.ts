@@ -46,9 +46,28 @@ export const upstream = section(
       defaultBy: { setting: 'profile', values: { romm: 'pass', standalone: 'strip' } },
     }),
     connections: count({
-      description: 'How many connections to the backend may be open at once.',
+      description: 'How many requests may be under way to the backend at once, each on a connection.',
       default: 256,
       minimum: 1,
+    }),
+    connectionsPerClient: count({
+      description:
+        'How many of them one client may have: one address (of IPv6, one /64 network), and one user from wherever.',
+      default: 64,
+      minimum: 1,
+    }),
+    queue: count({
+      description: 'How many requests may wait for a connection; beyond that the answer is 503.',
+      default: 1_024,
+    }),
+    queuePerClient: count({
+      description: 'How many of them one client may have waiting; beyond that the answer is 429 or 503.',
+      default: 256,
+    }),
+    queueTimeout: written('duration', {
+      description: 'How long a request waits for a connection before the answer is 429 or 503.',
+      default: '5s',
+      atLeast: '1ms',
     }),
     connectTimeout: written('duration', {
       description: 'How long opening a connection may take; short, since both usually stand on one network.',
@@ -88,7 +107,24 @@ export const upstream = section(
   { shorthand: 'url' },
 )
 
-export const limits = section('Bounds on what a client may send, and how slowly.', {
+export const limits = section('Bounds on what a client may send, how much of it at once, and how slowly.', {
+  connections: count({
+    description: 'How many client connections may be open at once; one more is closed unanswered.',
+    default: 4_096,
+    minimum: 1,
+  }),
+  connectionsPerAddress: count({
+    description:
+      'How many of them one address may have (of IPv6, one /64 network); trusted proxies may have any number.',
+    default: 1_024,
+    minimum: 1,
+  }),
+  headers: count({
+    description: 'How many headers a request may have; more are answered with 431.',
+    default: 100,
+    minimum: 10,
+    maximum: 1_000,
+  }),
   headerBytes: written('size', {
     description: 'The largest request line and headers together; more is answered with 431.',
     default: '16KiB',
@@ -107,13 +143,25 @@ export const limits = section('Bounds on what a client may send, and how slowly.
     atLeast: '1ms',
   }),
   idleTimeout: written('duration', {
-    description: 'How long a connection with a request under way may be silent in both directions.',
+    description:
+      'How long a connection with a request under way may be silent in both directions; an upload that pauses longer is answered with 408.',
     default: '300s',
     atLeast: '1ms',
   }),
 })
 
 export const sockets = section('WebSockets and the engine.io transport.', {
+  max: count({
+    description: 'How many sockets may be open at once; one more is answered with 503.',
+    default: 1_024,
+    minimum: 1,
+  }),
+  perClient: count({
+    description:
+      'How many of them one client may have, one address or one user from wherever; one more is answered with 429.',
+    default: 64,
+    minimum: 1,
+  }),
   origins: list('origin', {
     description: 'Origins besides our own whose pages may open a socket with a session cookie.',
     default: [],
