@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { digestOf, keyedDigestOf } from '../directory/digest.ts'
+import { keyedDigestOf, sessionDigest, sha256 } from '../directory/digest.ts'
 import type { Lookup } from '../directory/lookup.ts'
 import type { Credential, Mode } from '../identity/credential.ts'
 import type { Owner, Principal } from '../identity/principal.ts'
@@ -47,11 +47,11 @@ export function createInquiry(
           load,
         )
       case 'session':
-        return options.verdicts.find(sessionVerdictKey(credential.id), load)
+        return options.verdicts.find(sessionVerdictKey(sessionDigest(credential.id)), load)
       case 'jwt':
-        return options.verdicts.find(digestOf('jwt', credential.token), load)
+        return options.verdicts.find(`jwt:${sha256(credential.token)}`, load)
       case 'token':
-        return options.verdicts.find(digestOf('token', credential.token), load)
+        return options.verdicts.find(`${TOKEN_VERDICT}${sha256(credential.token)}`, load)
       case 'malformed':
         return undefined
     }
@@ -59,9 +59,12 @@ export function createInquiry(
 }
 
 /** Where the verdict on a session is kept, for whoever sees it end. */
-export function sessionVerdictKey(id: string): string {
-  return digestOf('session', id)
+export function sessionVerdictKey(digest: string): string {
+  return `session:${digest}`
 }
+
+/** How the keys of verdicts on tokens begin. */
+export const TOKEN_VERDICT = 'token:'
 
 type Inquiry = ReturnType<typeof createInquiry>
 

@@ -5,6 +5,11 @@ export function sha256(text: string): string {
   return hash('sha256', text, 'hex')
 }
 
+/** What a session is known by wherever its id, which is a credential, must not stand. */
+export function sessionDigest(id: string): string {
+  return sha256(`session:${id}`)
+}
+
 /**
  * A key over several parts. Each part's length goes before it: joined without, `ab`+`c` and `a`+`bc` would share
  * one entry (CVE-2026-71326).

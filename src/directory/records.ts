@@ -27,6 +27,7 @@ export interface TokenRecord {
 
 /** A session as its store shows it. `username` is undefined while nobody has logged in on it. */
 export interface SessionRecord {
+  readonly id: string
   readonly username: string | undefined
   readonly deviceId: string | undefined
 }

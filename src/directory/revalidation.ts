@@ -9,7 +9,10 @@ export interface Batched {
   /** Monotonic milliseconds at which the last complete batch began. */
   readonly batchAt: number | undefined
   readonly counts: Readonly<Record<Tier, number>>
+  /** A change left it in doubt: what is in use waits for a batch. */
+  readonly inDoubt: boolean
   revalidate(): Promise<void>
+  doubt(): void
 }
 
 export interface RevalidationOptions {
@@ -23,36 +26,72 @@ export interface RevalidationOptions {
   readonly onDone?: () => void
 }
 
+export interface Revalidation {
+  /** Begins a batch now for whatever is in doubt; while one is running, when it has ended: one for all who ask meanwhile. */
+  hurry(): void
+  stop(): void
+}
+
 /**
  * Keeps what is in use fresh: one batch per look-up and interval, whatever the request rate. A batch that is still
  * running when its next is due is left to finish.
- * @returns stops it
  */
-export function startRevalidation(lookups: readonly Batched[], options: RevalidationOptions): () => void {
-  const { clock, interval, random, onFailure } = options
-  const cancels = new Map<Batched, () => void>()
+export function startRevalidation(lookups: readonly Batched[], options: RevalidationOptions): Revalidation {
+  const batches = lookups.map((lookup) => new Batches(lookup, options))
+  return {
+    hurry: () => {
+      for (const each of batches) each.hurry()
+    },
+    stop: () => {
+      for (const each of batches) each.stop()
+    },
+  }
+}
 
-  const run = (lookup: Batched): void => {
-    let running = true
-    // Never later than the interval: the published bound counts on it.
-    const arm = (): void => {
-      cancels.set(
-        lookup,
-        clock.after(interval * (0.8 + 0.2 * random()), () => (running ? arm() : run(lookup))),
-      )
-    }
-    arm()
-    lookup
+/** The batches of one look-up, one at a time. */
+class Batches {
+  readonly #lookup: Batched
+  readonly #options: RevalidationOptions
+  #cancel: () => void = () => undefined
+  #running = false
+  #stopped = false
+
+  constructor(lookup: Batched, options: RevalidationOptions) {
+    this.#lookup = lookup
+    this.#options = options
+    this.#run()
+  }
+
+  hurry(): void {
+    if (this.#lookup.inDoubt && !this.#running && !this.#stopped) this.#run()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#cancel()
+  }
+
+  #run(): void {
+    const { onFailure, onDone } = this.#options
+    this.#running = true
+    this.#arm()
+    this.#lookup
       .revalidate()
-      .catch((error: unknown) => onFailure(lookup.name, error))
+      .catch((error: unknown) => onFailure(this.#lookup.name, error))
       .finally(() => {
-        running = false
-        options.onDone?.()
+        this.#running = false
+        onDone?.()
+        this.hurry()
       })
   }
 
-  for (const lookup of lookups) run(lookup)
-  return () => {
-    for (const cancel of cancels.values()) cancel()
+  #arm(): void {
+    const { clock, interval, random } = this.#options
+    this.#cancel()
+    // Never later than the interval: the published bound counts on it.
+    this.#cancel = clock.after(interval * (0.8 + 0.2 * random()), () => {
+      if (this.#running) this.#arm()
+      else this.#run()
+    })
   }
 }

@@ -4,15 +4,21 @@ import type { Clock } from '../identity/clock.ts'
 
 /** What another replica confirmed lately. */
 export interface SharedTier<V extends object> {
+  /**
+   * Names what replicas asked since the newest change that any of them announced. An answer is put under the
+   * generation in which its question began; undefined while it is not known whether others have announced one.
+   */
+  generation(): string | undefined
   /** @returns the value and how many milliseconds ago its question was asked; undefined when it has none, or is away */
-  get(key: string): Promise<{ readonly value: V; readonly age: number } | undefined>
+  get(key: string, generation: string): Promise<{ readonly value: V; readonly age: number } | undefined>
   /** @param ttl milliseconds for which the value still counts */
-  put(key: string, value: V, ttl: number): void
+  put(key: string, value: V, ttl: number, generation: string): void
 }
 
 export interface SharedTierOptions<V> {
   readonly redis: Redis
   readonly clock: Clock
+  readonly generation: () => string | undefined
   /** Shared by the replicas; who lacks it can neither forge an entry nor pass one from another installation. */
   readonly secret: Buffer
   /** Bound to everything that an answer depends on: profile, upstream, schema. */
@@ -32,7 +38,7 @@ export interface SharedTierOptions<V> {
  */
 export function createSharedTier<V extends object>(options: SharedTierOptions<V>): SharedTier<V> {
   const { redis, clock, freshFor } = options
-  const nameOf = (key: string): string => `${options.prefix}${key}`
+  const nameOf = (key: string, generation: string): string => `${options.prefix}${generation}:${key}`
   const sign = (name: string, expiry: string, body: string): Buffer =>
     createHmac('sha256', options.secret)
       .update(`${name.length}:${name}${freshFor}:${expiry}:${body}`)
@@ -50,8 +56,9 @@ export function createSharedTier<V extends object>(options: SharedTierOptions<V>
   }
 
   return {
-    async get(key) {
-      const name = nameOf(key)
+    generation: options.generation,
+    async get(key, generation) {
+      const name = nameOf(key, generation)
       try {
         const answers = await redis.pipeline().get(name).pttl(name).exec()
         const text = answers?.[0]?.[1]
@@ -62,10 +69,10 @@ export function createSharedTier<V extends object>(options: SharedTierOptions<V>
         return undefined
       }
     },
-    put(key, value, ttl) {
+    put(key, value, ttl, generation) {
       const life = Math.floor(ttl)
       if (life <= 0) return
-      const name = nameOf(key)
+      const name = nameOf(key, generation)
       const expiry = String(Math.floor(clock.now()) + life)
       const body = JSON.stringify(options.serialize(value))
       const text = `${expiry}.${sign(name, expiry, body).toString('base64url')}.${body}`

@@ -3,6 +3,7 @@ import { createAsserter } from '../assertion/asserter.ts'
 import { createJwks } from '../assertion/jwks.ts'
 import type { JwksAnswer } from '../assertion/jwks.ts'
 import { keepReloading, openKeyRing } from '../assertion/keys.ts'
+import type { RingSummary } from '../assertion/keys.ts'
 import { plainHeaders } from '../assertion/plain.ts'
 import type { Config } from '../config/schema.ts'
 import type { Clock } from '../identity/clock.ts'
@@ -15,6 +16,7 @@ import { createHygiene } from '../request/headers.ts'
 export interface Outgoing {
   readonly decide: DecideOptions['outgoing']
   readonly jwks: (() => JwksAnswer) | undefined
+  readonly ring: RingSummary | undefined
   readonly stop: () => void
 }
 
@@ -32,7 +34,8 @@ export async function createOutgoing(
   const policy = credentialPolicy(config.upstream.credentials, profile)
   const plain = config.assertion.plainHeaders ? plainHeaders : undefined
   if (!config.assertion.enabled) {
-    return { decide: { hygiene, policy, plain, asserter: undefined }, jwks: undefined, stop: () => undefined }
+    const decide = { hygiene, policy, plain, asserter: undefined }
+    return { decide, jwks: undefined, ring: undefined, stop: () => undefined }
   }
   const { folder, publishFor } = config.keys
   const ring = await openKeyRing({
@@ -52,7 +55,7 @@ export async function createOutgoing(
       logger.warn({ folder, cause: failure.message }, 'the signing keys cannot be read again'),
   })
   const asserter = createAsserter({ ...config.assertion, ring, clock, randomId: randomUUID })
-  return { decide: { hygiene, policy, plain, asserter }, jwks: createJwks(ring, publishFor), stop }
+  return { decide: { hygiene, policy, plain, asserter }, jwks: createJwks(ring, publishFor), ring, stop }
 }
 
 function credentialPolicy(policy: Config['upstream']['credentials'], profile: Profile): CredentialPolicy {

@@ -24,9 +24,11 @@ import type { LiveRouter } from '../routes/live.ts'
 import { readRules } from '../routes/rules.ts'
 import type { RouteLayer } from '../routes/table.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { Changes } from './changes.ts'
 import { createClients } from './clients.ts'
 import { documentOptions } from './document.ts'
 import { createOutgoing } from './identity.ts'
+import { KeyAgreement } from './keys.ts'
 import { createProfile } from './profile.ts'
 import { SharedRedis } from './shared.ts'
 import { watchSockets } from './sockets.ts'
@@ -56,6 +58,9 @@ export class Runtime {
   readonly #context: RuntimeContext
   readonly #cors: Cors
   readonly #shared: SharedRedis | undefined
+  readonly #changes: Changes
+  #agreement: KeyAgreement | undefined
+  #onForgotten: () => void = () => undefined
   readonly #stops: (() => void)[] = []
   #parts: DecideOptions | undefined
   #handler: EdgeHandler | undefined
@@ -64,11 +69,18 @@ export class Runtime {
     this.config = config
     this.#context = context
     this.#cors = corsOf(config, context.clock)
-    this.#shared = config.redis && new SharedRedis(config.redis, config.cache.secret, context.logger)
+    this.#changes = new Changes({
+      clock: context.clock,
+      profile: () => this.profile,
+      announce: (changes) => this.#shared?.replicas?.announce(changes),
+      onForgotten: () => this.#onForgotten(),
+    })
+    this.#shared = config.redis && new SharedRedis(config.redis, this.#sharedOptions())
     this.#watched = watchUpstream({
       ...context,
       config,
       cors: this.#cors,
+      changes: this.#changes,
       profile: () => this.profile,
       onAway: () => this.router.noteUpstreamRestart(),
     })
@@ -120,6 +132,8 @@ export class Runtime {
       ...(state.lastError === undefined ? [] : [`openapi: ${state.lastError}`]),
       ...[this.#watched.trouble(), this.#shared?.trouble].filter((trouble) => trouble !== undefined),
     ]
+    const disagreement = this.#agreement?.trouble(this.#shared?.replicas?.live ?? [])
+    if (disagreement !== undefined) return { status: 'not_ready', troubles: [disagreement, ...troubles] }
     if (own.some(({ shared }) => !shared)) return { status: 'not_ready', troubles }
     return { status: troubles.length === 0 ? 'ok' : 'degraded', troubles }
   }
@@ -129,6 +143,7 @@ export class Runtime {
     const { clock } = this.#context
     return {
       lookups: this.profile.lookups,
+      replicas: this.#shared?.replicas,
       inFlight: this.upstream.inFlight,
       waiting: this.upstream.waiting,
       sockets: this.upstream.sockets.count,
@@ -143,15 +158,15 @@ export class Runtime {
     await this.#handler?.settled()
     await this.upstream.close(graceMs)
     for (const stop of this.#stops) stop()
-    await Promise.all([this.router.close(), this.profile.close()])
-    this.#shared?.close()
+    await Promise.all([this.router.close(), this.profile.close(), this.#shared?.close()])
   }
 
   async #start(): Promise<void> {
     const { clock, logger } = this.#context
     // One after the other: what was opened is known when the next one fails.
     const outgoing = await createOutgoing(this.config, this.profile, clock, logger)
-    this.#stops.push(outgoing.stop)
+    this.#stops.push(outgoing.stop, () => this.#changes.stop())
+    this.#agreement = outgoing.ring && new KeyAgreement(outgoing.ring)
     const { clients, stop } = await createClients(this.config, clock, logger)
     this.#stops.push(stop)
     await Promise.all([this.#shared?.settled(), this.profile.start(() => this.router.rebuild())])
@@ -202,7 +217,18 @@ export class Runtime {
         maxEntries: entries,
       },
       shared: this.#shared?.store,
+      changed: (changes) => void this.#changes.note(changes),
       warn: (message) => logger.warn(message),
+    }
+  }
+
+  #sharedOptions(): ConstructorParameters<typeof SharedRedis>[1] {
+    return {
+      ...this.#context,
+      config: this.config,
+      onChange: (changes) => this.#changes.take(changes),
+      onGap: () => this.#changes.doubt(),
+      about: () => this.#agreement?.about(),
     }
   }
 
@@ -223,14 +249,18 @@ export class Runtime {
     const { revalidate: interval, staleIfError } = this.config.cache
     const { sockets } = this.upstream
     const { look, stop } = watchSockets({ sockets, authenticator, clock, interval, staleIfError })
-    const stopBatches = startRevalidation(this.profile.lookups, {
+    const batches = startRevalidation(this.profile.lookups, {
       clock,
       interval,
       random: Math.random,
       onDone: look,
       onFailure: (name, error) => logger.debug({ name, cause: String(error) }, 'a batch came to nothing'),
     })
-    return [stop, stopBatches]
+    this.#onForgotten = () => {
+      batches.hurry()
+      look()
+    }
+    return [stop, () => batches.stop()]
   }
 }
 

@@ -1,34 +1,65 @@
+import { randomUUID } from 'node:crypto'
 import { redisAddress } from '../config/addresses.ts'
 import type { Config } from '../config/schema.ts'
+import type { Change } from '../directory/change.ts'
+import { redisChannel } from '../directory/channel.ts'
+import { digestOf } from '../directory/digest.ts'
 import { connectRedis, settled } from '../directory/redis.ts'
+import { Replicas } from '../directory/replicas.ts'
+import type { Clock } from '../identity/clock.ts'
 import type { Logger } from '../observe/log.ts'
 import type { SharedStore } from '../profiles/profile.ts'
 
-/** The Redis that replicas share, and whether it is there. */
+export interface SharedOptions {
+  readonly config: Config
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly onChange: (changes: readonly Change[]) => void
+  readonly onGap: () => void
+  readonly about: () => unknown
+}
+
+/** The Redis that replicas share, the replicas themselves, and whether it is there. */
 export class SharedRedis {
   readonly #redis: ReturnType<typeof connectRedis>
+  /** Undefined where nothing proves who is one of them. */
+  readonly replicas: Replicas | undefined
   readonly store: SharedStore | undefined
   #away = false
 
-  constructor(settings: NonNullable<Config['redis']>, secret: string | undefined, logger: Logger) {
-    this.#redis = connectRedis(redisAddress(settings), 'postern', (state, error) => {
+  constructor(settings: NonNullable<Config['redis']>, options: SharedOptions) {
+    const { config, logger } = options
+    const address = redisAddress(settings)
+    const redis = (this.#redis = connectRedis(address, 'postern', (state, error) => {
       if (state === 'away' && !this.#away)
         logger.warn({ cause: error?.message }, 'redis: the shared Redis is away')
       this.#away = state === 'away'
-    })
-    this.store =
-      secret === undefined ? undefined : { redis: this.#redis, secret: Buffer.from(secret, 'utf8') }
+    }))
+    if (config.cache.secret === undefined) return
+    const secret = Buffer.from(config.cache.secret, 'utf8')
+    const place = `postern:replicas:${digestOf(config.profile, config.upstream.url).slice(0, 16)}`
+    const replicas = (this.replicas = new Replicas({
+      ...options,
+      channel: redisChannel(place, redis, address),
+      newId: randomUUID,
+      secret,
+      place,
+      revokeWait: config.cache.revokeWait,
+    }))
+    this.store = { redis, secret, generation: () => replicas.generation }
   }
 
   get trouble(): string | undefined {
-    return this.#away ? 'redis: the shared Redis is away' : undefined
+    if (this.#away) return 'redis: the shared Redis is away'
+    return this.replicas?.joined === false ? 'redis: the other replicas are not heard' : undefined
   }
 
   settled(): Promise<void> {
     return settled(this.#redis)
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    await this.replicas?.close()
     this.#redis.disconnect()
   }
 }

@@ -5,9 +5,9 @@ import type { Metrics } from '../observe/metrics.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import type { AskUpstream, Profile } from '../profiles/profile.ts'
 import type { RawHeaders } from '../request/request.ts'
-import type { ResponseObserver } from '../upstream/observer.ts'
 import { createUpstream } from '../upstream/upstream.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { Changes } from './changes.ts'
 
 /** Of an answer to one of our own questions. */
 const LARGEST_ANSWER = 1024 * 1024
@@ -19,6 +19,7 @@ export interface UpstreamParts {
   readonly logger: Logger
   readonly metrics: Metrics
   readonly profile: () => Profile
+  readonly changes: Changes
   /** It was away: what it comes back with may be another release. */
   readonly onAway: () => void
 }
@@ -39,7 +40,7 @@ export function watchUpstream(parts: UpstreamParts): WatchedUpstream {
     ...config.upstream,
     sockets: config.sockets,
     maxHeaderSize: config.upstream.headerBytes,
-    observe: identityChanges(parts.profile),
+    observe: parts.changes,
     responseHeaders: (permit, headers) => responseHeaders(parts, permit, headers),
     onExcess: (excess) => metrics.upstreamFailed(excess),
     onFailure(reason, cause) {
@@ -71,36 +72,27 @@ export function watchUpstream(parts: UpstreamParts): WatchedUpstream {
   }
 }
 
-/** Tells the profile of the requests that it watches how each of them ended, before its client learns of it. */
-function identityChanges(profile: () => Profile): ResponseObserver {
-  const watched = new WeakMap<Permit, (ended: number | 'lost') => void>()
-  return {
-    before(permit) {
-      const note = profile().watch(permit)
-      if (note === undefined) return undefined
-      watched.set(permit, note)
-      return 'identity_change'
-    },
-    respond: (permit, status) => watched.get(permit)?.(status),
-  }
-}
-
 /** What only the gateway says of an answer; a backend that says it too would be taken for the gateway. */
 const OURS: ReadonlySet<string> = new Set(['x-request-id', 'postern-reason'])
 
 function responseHeaders(
-  { config, cors, profile }: UpstreamParts,
+  { config, cors, profile, changes }: UpstreamParts,
   permit: Permit,
   headers: RawHeaders,
 ): string[] {
+  const { cookieNames } = profile()
   // Another backend must not set the cookies that authenticate here (CVE-2026-34454).
-  const cookies = config.upstream.credentials === 'strip' ? profile().cookieNames : []
+  const stripped = config.upstream.credentials === 'strip'
   const kept: string[] = []
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const [name = '', value = ''] = [headers[i], headers[i + 1]]
     const lower = name.toLowerCase()
-    const isForbidden = lower === 'set-cookie' && cookies.includes(cookieName(value))
-    if (!isForbidden && !OURS.has(lower)) kept.push(name, value)
+    if (OURS.has(lower)) continue
+    if (lower === 'set-cookie' && cookieNames.includes(cookieName(value))) {
+      if (stripped) continue
+      void changes.note(profile().changedByCookie(permit, value))
+    }
+    kept.push(name, value)
   }
   return [...cors.filter(permit.headers, kept), 'X-Request-Id', permit.requestId]
 }

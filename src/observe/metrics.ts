@@ -8,6 +8,7 @@ export interface Gauges {
     readonly counts: Readonly<Record<string, number>>
     readonly batchAt: number | undefined
   }[]
+  readonly replicas: ReplicaGauges | undefined
   readonly inFlight: number
   readonly waiting: number
   readonly sockets: number
@@ -15,6 +16,13 @@ export interface Gauges {
   /** Milliseconds. */
   readonly tableAge: number | undefined
   readonly monotonic: number
+}
+
+/** What is told to the other replicas, and who is heard. */
+interface ReplicaGauges {
+  readonly live: readonly unknown[]
+  readonly joined: boolean
+  readonly counts: Readonly<Record<'announced' | 'unacknowledged' | 'gaps', number>>
 }
 
 export interface Metrics {
@@ -72,6 +80,25 @@ function registerGauges(registry: Registry, read: () => Gauges): void {
   plain('postern_routes', 'Rows of the route table.', ({ routes }) => routes)
   plain('postern_table_age_seconds', 'Time since the OpenAPI document was read.', ({ tableAge }) =>
     tableAge === undefined ? undefined : tableAge / 1_000,
+  )
+  plain('postern_replicas', 'Other replicas that are heard.', ({ replicas }) => replicas?.live.length)
+  plain('postern_replicas_joined', 'Whether the other replicas are heard: 1 or 0.', ({ replicas }) =>
+    replicas === undefined ? undefined : Number(replicas.joined),
+  )
+  plain(
+    'postern_changes_announced_total',
+    'Changes told to the other replicas.',
+    ({ replicas }) => replicas?.counts.announced,
+  )
+  plain(
+    'postern_changes_unacknowledged_total',
+    'Acknowledgements that did not come in time.',
+    ({ replicas }) => replicas?.counts.unacknowledged,
+  )
+  plain(
+    'postern_replica_gaps_total',
+    'Times that announcements may have been missed, so that nothing known counted.',
+    ({ replicas }) => replicas?.counts.gaps,
   )
   byLookup(registry, read)
 }

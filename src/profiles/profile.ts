@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import type { Change } from '../directory/change.ts'
 import type { Batched } from '../directory/revalidation.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Credential } from '../identity/credential.ts'
@@ -53,6 +54,8 @@ export interface Freshness {
 export interface SharedStore {
   readonly redis: Redis
   readonly secret: Buffer
+  /** @see SharedTier.generation */
+  readonly generation: () => string | undefined
 }
 
 /** What every profile is made with. */
@@ -61,6 +64,8 @@ export interface ProfileContext {
   readonly clock: Clock
   readonly freshness: Freshness
   readonly shared: SharedStore | undefined
+  /** Told of changes that did not come through this gateway. */
+  readonly changed: (changes: readonly Change[]) => void
   /** One line for the operator. */
   readonly warn: (message: string) => void
 }
@@ -91,10 +96,15 @@ export interface Profile {
   rules(): readonly RouteRule[]
   /**
    * Looks at a permitted request before it is sent.
-   * @returns undefined for one that changes nobody; else what must be told how it ended, so that nothing is believed
-   *   that it made wrong
+   * @returns undefined for one that changes nobody; else what must be told how it ended and says whom it changed
    */
-  watch(permit: Permit): ((ended: number | 'lost') => void) | undefined
+  watch(permit: Permit): ((ended: number | 'lost') => readonly Change[]) | undefined
+  /** What an authenticating cookie that the backend sets in its answer to `permit` says of the one that came along. */
+  changedByCookie(permit: Permit, setCookie: string): readonly Change[]
+  /** Nothing that is known of those whom a change concerns counts any longer, answers that are under way included. */
+  forget(changes: readonly Change[]): void
+  /** Changes may have gone unnoticed: nothing that is known counts until it is confirmed. */
+  doubt(): void
   troubles(): readonly Trouble[]
   /**
    * Opens what it needs; a source that is away does not stop it.

@@ -94,9 +94,9 @@ t.test('a warm token crosses no promise, and a directory that fails is no refusa
 
 t.test('a session is its user, whoever bears the name now', async (t) => {
   const people = new People(user('vera'))
-  people.sessions.set('s', Object.freeze({ username: 'VERA', deviceId: 'd2' }))
-  people.sessions.set('state', Object.freeze({ username: undefined, deviceId: undefined }))
-  people.sessions.set('orphan', Object.freeze({ username: 'gone', deviceId: undefined }))
+  people.sessions.set('s', Object.freeze({ id: 's', username: 'VERA', deviceId: 'd2' }))
+  people.sessions.set('state', Object.freeze({ id: 's', username: undefined, deviceId: undefined }))
+  people.sessions.set('orphan', Object.freeze({ id: 's', username: 'gone', deviceId: undefined }))
   const authenticator = createSessionAuthenticator(people)
   const present = (id: string) => told(authenticator.authenticate({ kind: 'session', id }, client))
   const principal = await present('s')

@@ -60,9 +60,9 @@ t.test('however many wait, the source is asked once', async (t) => {
 })
 
 for (const [name, forget] of [
-  ['invalidate', (lookup) => lookup.invalidate('k')],
-  ['invalidateWhere', (lookup) => lookup.invalidateWhere(() => false)],
-  ['clear', (lookup) => lookup.clear()],
+  ['forgetKey', (lookup) => lookup.forgetKey('k')],
+  ['forget', (lookup) => lookup.forget((_row, key) => key === 'k')],
+  ['doubt', (lookup) => lookup.doubt()],
 ] satisfies [string, (lookup: ReturnType<typeof stage>['lookup']) => void][]) {
   t.test(
     `a question overtaken by ${name} is asked again, its answer neither stored nor handed out`,
@@ -105,7 +105,7 @@ t.test('an overtaken answer is not stored for those who come while it is asked f
   const before = ask('k')
   await settled()
   source.rows.delete('k')
-  lookup.clear()
+  lookup.doubt()
   source.letGo()
   source.hold()
   await settled()
@@ -122,7 +122,7 @@ t.test('who comes after an invalidation joins no question from before it', async
   const before = ask('k')
   await settled()
   source.rows.set('k', { word: 'new' })
-  lookup.clear()
+  lookup.doubt()
   const after = ask('k')
   t.equal(source.questions.length, 2)
   source.letGo()
@@ -134,7 +134,7 @@ t.test('who is overtaken asks again, for as long as one question may take', asyn
   source.rows.set('k', { word: 'w' })
   const overtake = async (): Promise<void> => {
     await settled()
-    lookup.clear()
+    lookup.doubt()
     source.letGo()
     source.hold()
   }
@@ -145,7 +145,7 @@ t.test('who is overtaken asks again, for as long as one question may take', asyn
   t.same(await lucky, { word: 'w' })
   t.equal(source.questions.length, 11)
 
-  lookup.clear()
+  lookup.doubt()
   source.hold()
   const unlucky = t.rejects(ask('k'), couldNotCheck)
   for (let i = 0; i < 5; i++) {
@@ -156,12 +156,12 @@ t.test('who is overtaken asks again, for as long as one question may take', asyn
   source.letGo()
 })
 
-t.test('invalidateWhere drops what matches and keeps the rest', async (t) => {
+t.test('forget drops what it concerns and keeps the rest', async (t) => {
   const { source, lookup, ask } = stage()
   source.rows.set('a', { word: 'x' })
   source.rows.set('b', { word: 'y' })
   await Promise.all([ask('a'), ask('b')])
-  lookup.invalidateWhere(({ word }) => word === 'x')
+  lookup.forget((row) => row?.word === 'x')
   t.same(lookup.find('b'), { word: 'y' })
   t.type(lookup.find('a'), Promise)
 })
@@ -247,7 +247,7 @@ t.test('what was invalidated is not known any longer, and an absence never was',
   await lookup.find('k')
   await lookup.find('absent')
   source.broken = new Error('away')
-  lookup.invalidate('k')
+  lookup.forgetKey('k')
   clock.advance(FRESH)
   await t.rejects(ask('k'), couldNotCheck)
   await t.rejects(ask('absent'), couldNotCheck)
@@ -319,24 +319,25 @@ t.test('a key of its own question is looked up by it and cached like any other',
 /** What other replicas wrote, with its age. */
 function tier(): SharedTier<Row> & {
   readonly entries: Map<string, { value: Row; age: number }>
-  asked: number
+  now: string | undefined
 } {
   const entries = new Map<string, { value: Row; age: number }>()
   return {
     entries,
-    asked: 0,
-    get(key) {
-      this.asked++
-      return Promise.resolve(entries.get(key))
+    now: 'g1',
+    generation() {
+      return this.now
     },
-    put: (key, value, ttl) => void entries.set(key, { value, age: FRESH - ttl }),
+    get: (key, generation) => Promise.resolve(entries.get(`${generation} ${key}`)),
+    put: (key, value, ttl, generation) =>
+      void entries.set(`${generation} ${key}`, { value, age: FRESH - ttl }),
   }
 }
 
 t.test('what another replica confirmed counts for the rest of its life', async (t) => {
   const shared = tier()
   const { clock, source, lookup } = stage({ shared })
-  shared.entries.set('k', { value: { word: 'theirs' }, age: 2_000 })
+  shared.entries.set('g1 k', { value: { word: 'theirs' }, age: 2_000 })
   t.same(await lookup.find('k'), { word: 'theirs' })
   t.equal(source.questions.length, 0)
   clock.advance(999)
@@ -345,31 +346,39 @@ t.test('what another replica confirmed counts for the rest of its life', async (
   shared.entries.clear()
   source.rows.set('k', { word: 'ours' })
   t.same(await lookup.find('k'), { word: 'ours' })
-  t.same(shared.entries.get('k'), { value: { word: 'ours' }, age: 0 }, 'and is shared in turn')
-  shared.entries.set('dead', { value: { word: 'x' }, age: FRESH })
+  t.same(shared.entries.get('g1 k'), { value: { word: 'ours' }, age: 0 }, 'and is shared in turn')
+  shared.entries.set('g1 dead', { value: { word: 'x' }, age: FRESH })
   t.equal(await lookup.find('dead'), undefined)
 })
 
-for (const [name, forget] of [
-  ['invalidate', (lookup) => lookup.invalidate('k')],
-  ['invalidateWhere', (lookup) => lookup.invalidateWhere(() => true)],
-  ['clear', (lookup) => lookup.clear()],
-] satisfies [string, (lookup: ReturnType<typeof stage>['lookup']) => void][]) {
-  t.test(`after ${name} nothing comes back from where replicas share it`, async (t) => {
+t.test(
+  'an answer is shared under the generation in which its question began, and read from no other',
+  async (t) => {
     const shared = tier()
     const { clock, source, lookup } = stage({ shared })
-    // A lookup that is new has not been told of anything: time starts before it.
-    source.rows.set('k', { word: 'revoked' })
-    t.same(await lookup.find('k'), { word: 'revoked' })
-    source.rows.delete('k')
-    forget(lookup)
-    t.equal(await lookup.find('k'), undefined)
-    lookup.invalidate('k')
-    clock.advance(FRESH - 1)
-    t.equal(await lookup.find('k'), undefined)
-    t.equal(shared.asked, 1, 'until whatever was written before has died of age')
-  })
-}
+    source.rows.set('k', { word: 'old' })
+    source.hold()
+    const waiting = lookup.find('k')
+    await settled()
+    shared.now = 'g2'
+    source.letGo()
+    t.same(await waiting, { word: 'old' })
+    t.same([...shared.entries.keys()], ['g1 k'])
+    source.rows.set('k', { word: 'new' })
+    clock.advance(FRESH)
+    t.same(await lookup.find('k'), { word: 'new' }, 'another replica may know of a change since')
+  },
+)
+
+t.test('nothing is shared while it is not known what others announced', async (t) => {
+  const shared = tier()
+  const { source, lookup } = stage({ shared })
+  shared.now = undefined
+  shared.entries.set('undefined k', { value: { word: 'theirs' }, age: 0 })
+  source.rows.set('k', { word: 'ours' })
+  t.same(await lookup.find('k'), { word: 'ours' })
+  t.equal(shared.entries.size, 1)
+})
 
 t.test('an overtaken answer is not shared', async (t) => {
   const shared = tier()
@@ -379,7 +388,7 @@ t.test('an overtaken answer is not shared', async (t) => {
   const waiting = lookup.find('k')
   await settled()
   source.rows.delete('k')
-  lookup.clear()
+  lookup.doubt()
   source.letGo()
   t.equal(await waiting, undefined)
   t.equal(shared.entries.size, 0)

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import t from 'tap'
 import { Lookup } from '../../src/directory/lookup.ts'
-import { startRevalidation } from '../../src/directory/revalidation.ts'
+import { startRevalidation, type Revalidation } from '../../src/directory/revalidation.ts'
 import type { Source } from '../../src/directory/records.ts'
 import { virtualClock, type VirtualClock } from '../support/clock.ts'
 import { FRESH, settled, STALE, type Row } from './source.ts'
@@ -111,7 +111,7 @@ class Trial {
   readonly #clock = virtualClock()
   readonly #truth = new Truth(this.#clock)
   readonly #lookup: Lookup<Row>
-  readonly #stop: () => void
+  readonly #revalidation: Revalidation
   readonly #pending: Promise<void>[] = []
   #invalidations = 0
 
@@ -127,7 +127,7 @@ class Trial {
       staleIfError: STALE,
       deadline: 1_000,
     })
-    this.#stop = startRevalidation([this.#lookup], {
+    this.#revalidation = startRevalidation([this.#lookup], {
       clock,
       interval: 2_000,
       random: () => 0.5,
@@ -149,12 +149,14 @@ class Trial {
         truth.change(command.key, false)
         truth.revoke(command.key)
         this.#invalidations++
-        this.#lookup.invalidate(command.key)
+        if (this.#invalidations % 2 === 0) this.#lookup.forgetKey(command.key)
+        else this.#lookup.forget((_row, key) => key === command.key)
         break
       case 'clear':
         truth.revoke(...KEYS)
         this.#invalidations++
-        this.#lookup.clear()
+        this.#lookup.doubt()
+        this.#revalidation.hurry()
         break
       case 'break':
         truth.broken = true
@@ -170,7 +172,7 @@ class Trial {
 
   async finish(): Promise<void> {
     await this.#advance(4_000)
-    this.#stop()
+    this.#revalidation.stop()
     await Promise.all(this.#pending)
   }
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type Batched, startRevalidation } from '../../src/directory/revalidation.ts'
+import { type Batched, type Revalidation, startRevalidation } from '../../src/directory/revalidation.ts'
 import { virtualClock } from '../support/clock.ts'
 import { settled } from './source.ts'
 
@@ -17,12 +17,19 @@ class Batches implements Batched {
   answer: () => Promise<void> = () => Promise.resolve()
   readonly failures: unknown[] = []
 
+  inDoubt = false
+
+  doubt(): void {
+    this.inDoubt = true
+  }
+
   revalidate(): Promise<void> {
+    this.inDoubt = false
     this.begun.push(this.clock.monotonic())
     return this.answer()
   }
 
-  start(random: () => number): () => void {
+  start(random: () => number): Revalidation {
     const { clock } = this
     return startRevalidation([this], {
       clock,
@@ -47,9 +54,9 @@ t.test('batches begin at once and then as often as they must, whatever the jitte
     [0.999_999, [0, 2_000, 4_000, 6_000]],
   ] as const) {
     const batches = new Batches()
-    const stop = batches.start(() => random)
+    const revalidation = batches.start(() => random)
     await batches.pass(6_000)
-    stop()
+    revalidation.stop()
     t.same(
       batches.begun.map((at) => Math.round(at)),
       expected,
@@ -64,32 +71,32 @@ t.test('a slow batch is not doubled, and the next one comes when it is done', as
   const batches = new Batches()
   const slow = Promise.withResolvers<void>()
   batches.answer = () => slow.promise
-  const stop = batches.start(() => 0.5)
+  const revalidation = batches.start(() => 0.5)
   await batches.pass(9_000)
   t.same(batches.begun, [0])
   slow.resolve()
   await batches.pass(1_800)
   t.equal(batches.begun.length, 2)
-  stop()
+  revalidation.stop()
 })
 
 t.test('a batch that fails is told of, and the next one comes all the same', async (t) => {
   const batches = new Batches()
   const error = new Error('away')
   batches.answer = () => Promise.reject(error)
-  const stop = batches.start(() => 0.5)
+  const revalidation = batches.start(() => 0.5)
   await batches.pass(1_800)
   t.same(batches.failures, [error, error])
-  stop()
+  revalidation.stop()
 })
 
 t.test('stopped is stopped, while a batch is under way too', async (t) => {
   const batches = new Batches()
   const slow = Promise.withResolvers<void>()
   batches.answer = () => slow.promise
-  const stop = batches.start(() => 0.5)
+  const revalidation = batches.start(() => 0.5)
   await batches.pass(500)
-  stop()
+  revalidation.stop()
   slow.resolve()
   await batches.pass(10_000)
   t.same(batches.begun, [0])

@@ -19,6 +19,8 @@ async function connectTo(t: Test, address: { host: string; port: number }): Prom
   return redis
 }
 
+const GENERATION = 'g'
+
 interface Stage {
   readonly redis: Redis
   readonly prefix: string
@@ -39,6 +41,7 @@ async function stage(t: Test, server?: Server): Promise<Stage> {
       clock,
       secret: SECRET,
       prefix,
+      generation: () => GENERATION,
       freshFor: FRESH,
       parse: rowOf,
       serialize: (row) => row,
@@ -55,7 +58,7 @@ function rowOf(json: unknown): Row | undefined {
 
 /** Redis answers in order: once this has, what was put before it is there. */
 async function putAndWait(redis: Redis, tier: SharedTier<Row>, key: string, row: Row, ttl = FRESH) {
-  tier.put(key, row, ttl)
+  tier.put(key, row, ttl, GENERATION)
   await redis.ping()
 }
 
@@ -63,34 +66,34 @@ t.test('what one replica puts another gets, with its age', async (t) => {
   const { redis, tier, clock } = await stage(t)
   const row = { word: 'a.b.c – ünï "quoted"' }
   await putAndWait(redis, tier(), 'k', row, 2_000)
-  const found = await tier().get('k')
+  const found = await tier().get('k', GENERATION)
   t.same(found?.value, row)
   t.ok(found !== undefined && found.age >= 1_000 && found.age < 2_000, 'a third of its life had passed')
   clock.jump(500)
-  const older = await tier().get('k')
+  const older = await tier().get('k', GENERATION)
   t.ok(older !== undefined && older.age >= 1_500, 'the signed expiry counts where it says less')
   clock.jump(1_500)
-  t.equal(await tier().get('k'), undefined)
-  t.equal(await tier().get('other'), undefined)
+  t.equal(await tier().get('k', GENERATION), undefined)
+  t.equal(await tier().get('other', GENERATION), undefined)
 })
 
 t.test('a writer whose clock is ahead prolongs nothing', async (t) => {
   const { redis, tier, clock } = await stage(t)
   const ahead = virtualClock(clock.now() + 60_000)
   await putAndWait(redis, tier({ clock: ahead }), 'k', { word: 'w' }, 1_000)
-  const found = await tier().get('k')
+  const found = await tier().get('k', GENERATION)
   t.ok(found !== undefined && found.age >= 2_000, "Redis' own time counts where it says less")
 })
 
 t.test('a replica that lets answers live longer does not make them younger here', async (t) => {
   const { redis, tier } = await stage(t)
   await putAndWait(redis, tier({ freshFor: 60_000 }), 'k', { word: 'w' }, 2_000)
-  t.equal(await tier().get('k'), undefined)
+  t.equal(await tier().get('k', GENERATION), undefined)
 })
 
 t.test('an entry that is none of ours counts for nothing', async (t) => {
   const { redis, prefix, tier, clock } = await stage(t)
-  const name = `${prefix}k`
+  const name = `${prefix}${GENERATION}:k`
   await putAndWait(redis, tier(), 'k', { word: 'good' })
   const text = (await redis.get(name)) ?? ''
   const [expiry = '', mac = '', ...body] = text.split('.')
@@ -108,27 +111,29 @@ t.test('an entry that is none of ours counts for nothing', async (t) => {
   }
   for (const [attack, forged] of Object.entries(attacks)) {
     await redis.set(name, forged, 'PX', FRESH)
-    t.equal(await tier().get('k'), undefined, attack)
+    t.equal(await tier().get('k', GENERATION), undefined, attack)
   }
   await redis.set(name, text, 'PX', FRESH)
-  t.same((await tier().get('k'))?.value, { word: 'good' }, 'the entry itself does')
-  await redis.set(`${prefix}other`, text, 'PX', FRESH)
-  t.equal(await tier().get('other'), undefined, 'moved to another key')
+  t.same((await tier().get('k', GENERATION))?.value, { word: 'good' }, 'the entry itself does')
+  await redis.set(`${prefix}${GENERATION}:other`, text, 'PX', FRESH)
+  t.equal(await tier().get('other', GENERATION), undefined, 'moved to another key')
   await redis.set(name, text)
-  t.equal(await tier().get('k'), undefined, 'without an expiry in Redis')
+  t.equal(await tier().get('k', GENERATION), undefined, 'without an expiry in Redis')
   await redis.del(name)
   await redis.lpush(name, text)
-  t.equal(await tier().get('k'), undefined, 'of another type')
+  t.equal(await tier().get('k', GENERATION), undefined, 'of another type')
 })
 
 t.test('nothing passes from one installation to another', async (t) => {
   const { redis, prefix, tier } = await stage(t)
   await putAndWait(redis, tier(), 'k', { word: 'w' })
-  t.equal(await tier({ secret: Buffer.from('another') }).get('k'), undefined)
-  t.equal(await tier({ prefix: `${prefix}x:` }).get('k'), undefined)
-  // The same name in Redis, cut differently into prefix and key.
-  t.ok(await tier({ prefix: `${prefix}k` }).get(''))
-  t.equal(await tier({ parse: () => undefined }).get('k'), undefined, 'nor from one release to another')
+  t.equal(await tier({ secret: Buffer.from('another') }).get('k', GENERATION), undefined)
+  t.equal(await tier({ prefix: `${prefix}x:` }).get('k', GENERATION), undefined)
+  t.equal(
+    await tier({ parse: () => undefined }).get('k', GENERATION),
+    undefined,
+    'nor from one release to another',
+  )
 })
 
 t.test('what has no life left is not written', async (t) => {
@@ -145,14 +150,14 @@ t.test('while Redis is away there is nothing in it, at once', async (t) => {
   const closed = once(redis, 'close')
   await server.stop()
   await closed
-  t.equal(await tier().get('k'), undefined)
-  tier().put('k', { word: 'w' }, FRESH)
+  t.equal(await tier().get('k', GENERATION), undefined)
+  tier().put('k', { word: 'w' }, FRESH, GENERATION)
   const ready = once(redis, 'ready')
   await server.start()
   await ready
-  t.equal(await tier().get('k'), undefined, 'it came back empty')
+  t.equal(await tier().get('k', GENERATION), undefined, 'it came back empty')
   await putAndWait(redis, tier(), 'k', { word: 'new' })
-  t.same((await tier().get('k'))?.value, { word: 'new' })
+  t.same((await tier().get('k', GENERATION))?.value, { word: 'new' })
 })
 
 t.test('a Redis that hangs is given up', async (t) => {
@@ -160,7 +165,7 @@ t.test('a Redis that hangs is given up', async (t) => {
   const { redis, tier } = await stage(t, server)
   await putAndWait(redis, tier(), 'k', { word: 'w' })
   server.pause()
-  t.equal(await tier().get('k'), undefined)
+  t.equal(await tier().get('k', GENERATION), undefined)
   await new Promise((close) => redis.once('close', close))
   t.pass('and so is the connection to it, in case another one has taken its place')
   server.cont()

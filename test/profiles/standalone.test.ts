@@ -132,9 +132,9 @@ t.test('batches run on the interval, and a lost database is trouble and no refus
   await b.profile.close()
   const failed = new Promise<string>((resolve) => {
     const onFailure = (name: string): void => resolve(name)
-    t.teardown(
-      startRevalidation(b.profile.lookups, { clock: b.clock, interval: 2_000, random: () => 0, onFailure }),
-    )
+    const options = { clock: b.clock, interval: 2_000, random: () => 0, onFailure }
+    const batches = startRevalidation(b.profile.lookups, options)
+    t.teardown(() => batches.stop())
   })
   t.equal(await failed, 'name')
   t.match(b.profile.troubles(), [{ what: /does not answer for: name/, shared: false }])

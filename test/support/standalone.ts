@@ -46,6 +46,7 @@ export function bench(t: Test): Bench {
     clock,
     freshness: FRESHNESS,
     shared: undefined,
+    changed: () => undefined,
     warn: (message) => warnings.push(message),
   }
   const profile = new StandaloneProfile({ database: file, tokenPrefix: PREFIX }, context)

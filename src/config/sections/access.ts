@@ -102,6 +102,12 @@ export const cache = section('How long a checked credential counts, and how fast
     default: '30s',
     atMost: '1h',
   }),
+  revokeWait: written('duration', {
+    description:
+      'How long the answer to a request that changed somebody waits for the other replicas to have taken it in.',
+    default: '100ms',
+    atMost: '5s',
+  }),
   entries: count({
     description: 'How many credentials are kept in the process, about 1 kB each.',
     default: 100_000,

@@ -1,9 +1,11 @@
 import { Lookup } from '../../directory/lookup.ts'
 import type { SharedTier } from '../../directory/shared.ts'
-import type { NamedUser, SessionRecord, Source, TokenRecord, UserRecord } from '../../directory/records.ts'
+import { sessionDigest } from '../../directory/digest.ts'
+import type { NamedUser, SessionRecord, TokenRecord, UserRecord } from '../../directory/records.ts'
 import { createSharedTier } from '../../directory/shared.ts'
 import type { MaybePromise } from '../../pipeline/outcome.ts'
 import type { ProfileContext } from '../profile.ts'
+import type { RommSessionStore } from './sessions.ts'
 import type { RommSources } from './sources.ts'
 
 /** Users and tokens in RomM's database. */
@@ -41,15 +43,17 @@ export class RommUsers {
 /** Sessions in RomM's Redis, of users in its database. */
 export class RommSessions {
   readonly sessions: Lookup<SessionRecord>
+  readonly #store: RommSessionStore
   readonly #users: RommUsers
 
-  constructor(source: Source<SessionRecord>, users: RommUsers, context: ProfileContext) {
-    this.sessions = new Lookup({ clock: context.clock, ...context.freshness, name: 'session', source })
+  constructor(store: RommSessionStore, users: RommUsers, context: ProfileContext) {
+    this.sessions = new Lookup({ clock: context.clock, ...context.freshness, name: 'session', source: store })
+    this.#store = store
     this.#users = users
   }
 
   session(id: string): MaybePromise<SessionRecord | undefined> {
-    return this.sessions.find(id)
+    return this.sessions.find(sessionDigest(id), () => this.#store.byId(id))
   }
 
   userByName(name: string): MaybePromise<NamedUser | undefined> {

@@ -1,4 +1,5 @@
 import type { Ask } from '../../authenticators/asked.ts'
+import { sessionDigest } from '../../directory/digest.ts'
 
 interface Ending {
   /** Logouts of this session that are under way. */
@@ -14,14 +15,14 @@ export class SessionEndings {
   readonly #endings = new Map<string, Ending>()
 
   /** @returns to be called once, when the logout is over, whatever came of it */
-  begin(id: string): () => void {
-    const ending = this.#endings.get(id) ?? { count: 0, over: Promise.withResolvers<void>() }
+  begin(digest: string): () => void {
+    const ending = this.#endings.get(digest) ?? { count: 0, over: Promise.withResolvers<void>() }
     ending.count++
-    this.#endings.set(id, ending)
+    this.#endings.set(digest, ending)
     return () => {
       ending.count--
       if (ending.count > 0) return
-      this.#endings.delete(id)
+      this.#endings.delete(digest)
       ending.over.resolve()
     }
   }
@@ -29,7 +30,8 @@ export class SessionEndings {
   /** `ask`, once no logout is under way. */
   guard(ask: Ask): Ask {
     return async (credential, client) => {
-      if (credential.kind === 'session') await this.#endings.get(credential.id)?.over.promise
+      if (credential.kind === 'session' && this.#endings.size > 0)
+        await this.#endings.get(sessionDigest(credential.id))?.over.promise
       return ask(credential, client)
     }
   }

@@ -1,10 +1,8 @@
 import type { Redis } from 'ioredis'
-import { sessionVerdictKey } from '../../authenticators/asked.ts'
-import type { Verdict } from '../../authenticators/asked.ts'
 import { userPrincipal } from '../../authenticators/memo.ts'
 import { tokenPrincipal } from '../../authenticators/token.ts'
-import { digestOf } from '../../directory/digest.ts'
-import type { Lookup } from '../../directory/lookup.ts'
+import type { Change } from '../../directory/change.ts'
+import { digestOf, sessionDigest } from '../../directory/digest.ts'
 import { connectRedis, settled } from '../../directory/redis.ts'
 import type { RedisAddress } from '../../directory/redis.ts'
 import type { Batched } from '../../directory/revalidation.ts'
@@ -18,17 +16,20 @@ import type { RouteRule } from '../../pipeline/rule.ts'
 import type { LadderStep, Profile, ProfileContext, Trouble } from '../profile.ts'
 import { createAsk } from './ask.ts'
 import type { AskLimits } from './ask.ts'
-import { isLogout, reachOf } from './changes.ts'
+import { listenForPermissions } from './broadcast.ts'
+import { changesBy, isLogout } from './changes.ts'
 import { rommCarrier, SESSION_COOKIE } from './credentials.ts'
 import { openDatabase } from './database.ts'
 import type { DatabaseAddress, RommDatabase } from './database.ts'
 import { RommSessions, RommUsers } from './directory.ts'
 import { SessionEndings } from './endings.ts'
+import { doubtAll, forget } from './forgetting.ts'
+import type { Known } from './forgetting.ts'
 import { Instance } from './instance.ts'
 import { buildLadder } from './ladder.ts'
 import { PROTECTED_PREFIXES, rommRules } from './routes.ts'
 import { READ_SCOPES } from './scopes.ts'
-import { rommSessions } from './sessions.ts'
+import { RommSessionStore } from './sessions.ts'
 import { RommSources } from './sources.ts'
 import { createTranslation } from './translate.ts'
 import { passwordVerdicts, sharedVerdicts } from './verdicts.ts'
@@ -51,9 +52,6 @@ export interface RommOptions {
 
 /** Milliseconds until a database that could not be used is tried again. */
 const PROBE_AGAIN = 10_000
-
-/** Milliseconds within which failures that strangers caused make one change. */
-const GATHERED = 250
 
 /** RomM fact: how it takes a session that is gone from the browser. */
 const CLEAR_SESSION = `${SESSION_COOKIE}=null; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT; httponly; samesite=strict`
@@ -85,16 +83,14 @@ export class RommProfile implements Profile {
   readonly #instance: Instance
   readonly #db: RommDatabase | undefined
   readonly #redis: Redis | undefined
+  readonly #listener: Redis | undefined
   readonly #sources: RommSources | undefined
   readonly #users: RommUsers | undefined
-  readonly #sessions: RommSessions | undefined
-  readonly #verdicts: Lookup<Verdict>
+  readonly #known: Known
   readonly lookups: readonly Batched[]
-  readonly #forgettable: readonly { clear(): void }[]
   readonly #endings: SessionEndings
   #databaseTrouble: string | undefined
   #cancelProbe: (() => void) | undefined
-  #cancelForgetting: (() => void) | undefined
   #redisAway = false
   #closed = false
   #onRules: () => void = () => undefined
@@ -112,19 +108,22 @@ export class RommProfile implements Profile {
       ask: context.ask,
       clock: context.clock,
       onRules: () => this.#onRules(),
-      onScopes: () => this.#forgetAll(),
+      onScopes: () => this.doubt(),
     })
     this.#db = options.database && openDatabase(options.database)
     this.#redis =
       options.redis && connectRedis(options.redis, 'postern-sessions', (state) => this.#noteRedis(state))
+    this.#listener = options.redis && connectRedis(options.redis, 'postern-permissions', () => undefined)
+    if (this.#listener) listenForPermissions(this.#listener, context.changed)
     this.#sources =
       this.#db &&
       new RommSources({ db: this.#db, kiosk: options.kiosk, behaviour: () => this.#instance.behaviour })
     const users = (this.#users = this.#sources && new RommUsers(this.#sources, context, this.#binding()))
-    const sessions = (this.#sessions =
-      this.#redis && users && new RommSessions(rommSessions(this.#redis), users, context))
-    const verdicts = (this.#verdicts = sharedVerdicts(context, options.ask, this.#binding()))
+    const sessions =
+      this.#redis && users && new RommSessions(new RommSessionStore(this.#redis), users, context)
+    const verdicts = sharedVerdicts(context, options.ask, this.#binding())
     const passwords = passwordVerdicts(context, options.ask)
+    this.#known = { users, sessions, verdicts, passwordVerdicts: passwords }
     const ask = createAsk({ upstream: context.ask, limits: options.ask }, () => this.#instance.state)
     const { authenticator, steps } = buildLadder({
       ask: this.#endings.guard(ask),
@@ -139,12 +138,10 @@ export class RommProfile implements Profile {
     })
     this.authenticator = authenticator
     this.ladder = steps
-    const kept = [
+    this.lookups = [
       ...(users === undefined ? [] : [users.users, users.names, users.tokens]),
       ...(sessions === undefined ? [] : [sessions.sessions]),
     ]
-    this.lookups = kept
-    this.#forgettable = [...kept, verdicts, passwords]
   }
 
   async look(kind: 'user' | 'token', nameOrId: string): Promise<Principal | undefined> {
@@ -163,22 +160,35 @@ export class RommProfile implements Profile {
   }
 
   /** A change counts unless RomM says that it refused: also when its answer is lost, or says that it failed. */
-  watch(permit: Permit): ((ended: number | 'lost') => void) | undefined {
-    const reach = reachOf(permit)
-    if (reach === undefined) return undefined
-    const session = permit.credential?.kind === 'session' ? permit.credential.id : undefined
-    const over = session !== undefined && isLogout(permit) ? this.#endings.begin(session) : undefined
+  watch(permit: Permit): ((ended: number | 'lost') => readonly Change[]) | undefined {
+    const changes = changesBy(permit)
+    if (changes === undefined) return undefined
+    const { credential } = permit
+    const isEnding = credential?.kind === 'session' && isLogout(permit)
+    const over = isEnding ? this.#endings.begin(sessionDigest(credential.id)) : undefined
     return (ended) => {
       const refused = ended !== 'lost' && ended >= 400 && ended < 500
-      if (session !== undefined && !refused) this.#forgetSession(session)
       over?.()
-      if (refused) return
-      if (reach === 'session') return
-      // Strangers can make RomM fail as often as they like: what they cause is gathered.
-      if (permit.principal === undefined && (ended === 'lost' || ended >= 500)) this.#forgetAllSoon()
-      else this.#forgetAll()
-      if (this.#instance.firstRunOpen) void this.#instance.lookAnew()
+      if (!refused && this.#instance.firstRunOpen) void this.#instance.lookAnew()
+      return refused ? [] : changes
     }
+  }
+
+  /** RomM fact: a session that is gone is answered with its cookie cleared; one that lives, with the same id again. */
+  changedByCookie({ credential, principal }: Permit, setCookie: string): readonly Change[] {
+    // Only who was let in with it: a made-up id would be answered so as well, and change nobody.
+    if (credential?.kind !== 'session' || principal === undefined) return []
+    return setCookie.startsWith(`${SESSION_COOKIE}=${credential.id}`)
+      ? []
+      : [{ kind: 'session', digest: sessionDigest(credential.id) }]
+  }
+
+  forget(changes: readonly Change[]): void {
+    for (const change of changes) forget(this.#known, change)
+  }
+
+  doubt(): void {
+    doubtAll(this.#known)
   }
 
   troubles(): Trouble[] {
@@ -213,8 +223,8 @@ export class RommProfile implements Profile {
     this.#closed = true
     this.#instance.stop()
     this.#cancelProbe?.()
-    this.#cancelForgetting?.()
     this.#redis?.disconnect()
+    this.#listener?.disconnect()
     await this.#db?.destroy()
   }
 
@@ -231,26 +241,12 @@ export class RommProfile implements Profile {
     }
   }
 
-  #forgetSession(id: string): void {
-    this.#sessions?.sessions.invalidate(id)
-    this.#verdicts.invalidate(sessionVerdictKey(id))
-  }
-
-  #forgetAllSoon(): void {
-    this.#cancelForgetting ??= this.#context.clock.after(GATHERED, () => this.#forgetAll())
-  }
-
-  #forgetAll(): void {
-    this.#cancelForgetting?.()
-    this.#cancelForgetting = undefined
-
-    for (const lookup of this.#forgettable) lookup.clear()
-  }
-
   #noteRedis(state: 'ready' | 'away'): void {
     const away = state === 'away'
     if (away && !this.#redisAway)
       this.#context.warn("romm.redis: RomM's Redis is away; sessions are asked of RomM")
+    // What is there when it comes back may be older than what it was before, or another one.
+    if (this.#redisAway && !away) this.#known.sessions?.sessions.doubt()
     this.#redisAway = away
   }
 

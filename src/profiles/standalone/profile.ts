@@ -87,6 +87,19 @@ export class StandaloneProfile implements Profile {
   /** The backend knows nobody, so nothing that is asked of it changes who somebody is. */
   watch(): undefined {}
 
+  changedByCookie(): [] {
+    return []
+  }
+
+  /** One process serves the file, and what commands write into it they tell nobody. */
+  forget(): void {
+    this.doubt()
+  }
+
+  doubt(): void {
+    for (const kept of this.lookups) kept.doubt()
+  }
+
   troubles(): Trouble[] {
     const away = this.lookups.filter((kept) => kept.sourceAway).map((kept) => kept.name)
     return away.length === 0

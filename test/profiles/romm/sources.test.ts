@@ -4,11 +4,11 @@ import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import type { NamedUser, Source } from '../../../src/directory/records.ts'
+import type { NamedUser, SessionRecord, Source } from '../../../src/directory/records.ts'
 import { sha256 } from '../../../src/directory/digest.ts'
 import { openDatabase, type DatabaseAddress } from '../../../src/profiles/romm/database.ts'
 import { RommSources } from '../../../src/profiles/romm/sources.ts'
-import { rommSessions } from '../../../src/profiles/romm/sessions.ts'
+import { RommSessionStore } from '../../../src/profiles/romm/sessions.ts'
 import { behaviourOf } from '../../../src/profiles/romm/version.ts'
 import { EDIT_SCOPES, FULL_SCOPES, READ_SCOPES, WRITE_SCOPES } from './scopes.ts'
 import { execute, type Database } from '../../support/database.ts'
@@ -373,13 +373,18 @@ t.test('sessions as RomM keeps them in its Redis', async (t) => {
   const redis = new Redis(server.url)
   t.teardown(() => redis.disconnect())
   await fillSessions(redis)
-  const source = rommSessions(redis)
-  const ids = fixture.sessions.map(({ id }) => id)
-  const found = await source.load([...ids, 'unknown'], new Map())
-  t.equal(found.size, ids.length)
+  const store = new RommSessionStore(redis)
+  const known = new Map<string, SessionRecord>()
   for (const { id, data } of fixture.sessions) {
-    t.equal(found.get(id)?.username, data['iss'] === 'romm:auth' ? data['sub'] : undefined)
+    const session = await store.byId(id)
+    t.equal(session?.username, data['iss'] === 'romm:auth' ? data['sub'] : undefined)
+    if (session !== undefined) known.set(`digest of ${id}`, session)
   }
+  t.equal(known.size, fixture.sessions.length)
+  known.set('digest of a dead one', { id: 'dead', username: 'vera', deviceId: undefined })
+  const found = await store.load([...known.keys(), 'unknown'], known)
+  known.delete('digest of a dead one')
+  t.same(found, known, 'in a batch, by their digests')
   const odd = {
     'no JSON': 'romm:auth',
     list: '["romm:auth"]',
@@ -392,10 +397,10 @@ t.test('sessions as RomM keeps them in its Redis', async (t) => {
     'cut off': '{"iss":"romm:auth","sub":"adm',
   }
   for (const [id, text] of Object.entries(odd)) await redis.set(`session:${id}`, text)
-  for (const id of Object.keys(odd)) t.equal((await one(source, id))?.username, undefined, id)
-  t.ok(await one(source, 'no JSON'), 'it is not dead: RomM alone knows what it is')
+  for (const id of Object.keys(odd)) t.equal((await store.byId(id))?.username, undefined, id)
+  t.ok(await store.byId('no JSON'), 'it is not dead: RomM alone knows what it is')
   await redis.set('session:device', '{"iss":"romm:auth","sub":"vera","device_id":"d1"}')
-  t.same(await one(source, 'device'), { username: 'vera', deviceId: 'd1' })
+  t.same(await store.byId('device'), { id: 'device', username: 'vera', deviceId: 'd1' })
   await redis.sadd('session:set', 'x')
-  t.equal(await one(source, 'set'), undefined)
+  t.equal(await store.byId('set'), undefined)
 })

@@ -1,0 +1,89 @@
+import type { Change } from '../directory/change.ts'
+import type { Clock } from '../identity/clock.ts'
+import type { MaybePromise } from '../pipeline/outcome.ts'
+import type { Permit } from '../pipeline/permit.ts'
+import type { Profile } from '../profiles/profile.ts'
+import type { ResponseObserver } from '../upstream/observer.ts'
+
+export interface ChangesOptions {
+  readonly clock: Clock
+  readonly profile: () => Pick<Profile, 'watch' | 'forget' | 'doubt'>
+  /** Tells the other replicas; resolves when they have taken it in. */
+  readonly announce: (changes: readonly Change[]) => MaybePromise<void>
+  /** Something that was known counts no longer: what is in use is to be confirmed, sockets to be looked at. */
+  readonly onForgotten: () => void
+}
+
+/** Milliseconds within which failures that strangers caused make one change. */
+const GATHERED = 2_000
+
+/** Where changes come together: from requests that pass, from other replicas, from the backend itself. */
+export class Changes implements ResponseObserver {
+  readonly #options: ChangesOptions
+  readonly #watched = new WeakMap<Permit, (ended: number | 'lost') => readonly Change[]>()
+  readonly #gathered = new Map<string, Change>()
+  #gatheredAt = Number.NEGATIVE_INFINITY
+  #cancel: (() => void) | undefined
+
+  constructor(options: ChangesOptions) {
+    this.#options = options
+  }
+
+  before(permit: Permit): 'identity_change' | undefined {
+    const watch = this.#options.profile().watch(permit)
+    if (watch === undefined) return undefined
+    this.#watched.set(permit, watch)
+    return 'identity_change'
+  }
+
+  /** Everybody refuses before its client learns of it. */
+  respond(permit: Permit, status: number | 'lost'): MaybePromise<void> {
+    const changes = this.#watched.get(permit)?.(status) ?? []
+    const failed = status === 'lost' || status >= 500
+    // Strangers can make a backend fail as often as they like, and would keep every cache empty.
+    if (!failed || permit.principal !== undefined) return this.note(changes)
+    this.#gather(changes.filter(({ kind }) => kind !== 'session'))
+    return this.note(changes.filter(({ kind }) => kind === 'session'))
+  }
+
+  /** @returns once every live replica has taken them in, or was waited for long enough */
+  note(changes: readonly Change[]): MaybePromise<void> {
+    if (changes.length === 0) return undefined
+    this.take(changes)
+    return this.#options.announce(changes)
+  }
+
+  /** Takes in what another replica noted. */
+  take(changes: readonly Change[]): void {
+    this.#options.profile().forget(changes)
+    this.#options.onForgotten()
+  }
+
+  /** Takes in that changes may have been missed. */
+  doubt(): void {
+    this.#options.profile().doubt()
+    this.#options.onForgotten()
+  }
+
+  stop(): void {
+    this.#cancel?.()
+  }
+
+  /** The first at once, and those that follow on its heels together. */
+  #gather(changes: readonly Change[]): void {
+    const { clock } = this.#options
+    for (const change of changes) this.#gathered.set(JSON.stringify(change), change)
+    if (this.#gathered.size === 0 || this.#cancel !== undefined) return
+    const wait = this.#gatheredAt + GATHERED - clock.monotonic()
+    if (wait <= 0) this.#flush()
+    else this.#cancel = clock.after(wait, () => this.#flush())
+  }
+
+  #flush(): void {
+    const changes = [...this.#gathered.values()]
+    this.#gathered.clear()
+    this.#cancel = undefined
+    this.#gatheredAt = this.#options.clock.monotonic()
+    void this.note(changes)
+  }
+}
