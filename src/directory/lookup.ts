@@ -124,12 +124,7 @@ export class Lookup<V extends object> {
       const value = this.#known.recall(key)
       if (value !== undefined) known.set(key, value)
     }
-    const asking = this.#known.asking()
-    const work = this.#patience
-      .ask(() => this.#options.source.load([...known.keys()], known))
-      .then((answers) => {
-        for (const [key, before] of known) this.#known.confirm(key, before, answers.get(key), asking)
-      })
+    const work = this.#confirmAll(known)
     const batch = { known, done: work.catch(() => undefined) }
     this.#batch = batch
     try {
@@ -137,6 +132,12 @@ export class Lookup<V extends object> {
     } finally {
       if (this.#batch === batch) this.#batch = undefined
     }
+  }
+
+  async #confirmAll(known: ReadonlyMap<string, V>): Promise<void> {
+    const asking = this.#known.asking()
+    const answers = await this.#patience.ask(() => this.#options.source.load([...known.keys()], known))
+    for (const [key, before] of known) this.#known.confirm(key, before, answers.get(key), asking)
   }
 
   /** Asks until an answer comes that no change overtook, for as long as one question may take. */

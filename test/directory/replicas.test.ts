@@ -13,6 +13,8 @@ import { settled } from './source.ts'
 const SECRET = Buffer.from('shared by the replicas')
 const CHANGE: readonly Change[] = [{ kind: 'user', id: '7' }]
 
+const NOTHING = (): void => undefined
+
 interface Member {
   readonly replicas: Replicas
   readonly line: Line
@@ -259,7 +261,7 @@ t.test('over a real Redis: heard, acknowledged, cut off and heard again', async 
     await connected(publisher)
     const heard: (readonly Change[])[] = []
     const gaps: number[] = []
-    let wake = (): void => undefined
+    let wake = NOTHING
     const replicas = new Replicas({
       channel: redisChannel('postern:test', publisher, address),
       clock,

@@ -10,7 +10,15 @@ t.test('whose permissions changed is read as RomM says it, and is everybody wher
     { kind: 'user', id: '7' },
     { kind: 'user', id: '8' },
   ])
-  for (const text of [said([]), said(null), said([{ user_id: '7' }]), 'permissions:changed', '7', 'null', '{}']) {
+  for (const text of [
+    said([]),
+    said(null),
+    said([{ user_id: '7' }]),
+    'permissions:changed',
+    '7',
+    'null',
+    '{}',
+  ]) {
     t.same(changesOf(text), [{ kind: 'everybody' }], text)
   }
   t.end()
