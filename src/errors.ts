@@ -5,6 +5,8 @@
 const FAILURES = {
   /** More questions than the backend may be asked. */
   question_refused: 'Too many unknown credentials just now.',
+  /** Guesses are refused that may not be made yet. */
+  too_many_attempts: 'Too many attempts failed.',
   could_not_check: 'Whether this credential is good could not be checked just now.',
   route_table_unavailable: 'Which routes the backend has could not be read just now.',
   upstream_unreachable: 'The backend could not be reached.',
@@ -22,14 +24,17 @@ export type FailureCode = keyof typeof FAILURES
 export class PosternError extends Error {
   override readonly name = 'PosternError'
   readonly code: FailureCode
+  /** Seconds after which asking again makes sense, where that is known. */
+  readonly retryAfter: number | undefined
 
   /**
    * @param code row of the table; its sentence may be shown to anybody
    * @param detail for the operator's log or terminal, never for a client; the cause goes into `options.cause`
    */
-  constructor(code: FailureCode, detail?: string, options?: ErrorOptions) {
+  constructor(code: FailureCode, detail?: string, options?: ErrorOptions & { readonly retryAfter?: number }) {
     super(detail ?? FAILURES[code], options)
     this.code = code
+    this.retryAfter = options?.retryAfter
   }
 
   /** The sentence that a client may read. */

@@ -8,6 +8,7 @@ import { chain } from '../pipeline/maybe.ts'
 import { authenticated, rejected } from '../pipeline/outcome.ts'
 import type { Authenticator, MaybePromise, Outcome } from '../pipeline/outcome.ts'
 import type { ClientInfo } from '../request/request.ts'
+import type { Attempts } from './attempts.ts'
 import type { AccessClaims, JwtVerifier, ReadClaims } from './jwt.ts'
 import { peekClaims } from './jwt.ts'
 
@@ -31,6 +32,26 @@ export interface AskedOptions {
   readonly verdicts: Lookup<Verdict>
   /** Verdicts on passwords, which never leave the process. */
   readonly passwordVerdicts: Lookup<Verdict>
+}
+
+/**
+ * `ask`, with passwords put to the backend only as often as guesses may be made; the rest cannot be guessed.
+ * @param userOf whom a name is counted for
+ */
+export function limitGuesses(
+  ask: Ask,
+  attempts: Pick<Attempts, 'judge'>,
+  userOf: (name: string) => MaybePromise<string>,
+): Ask {
+  return async (credential, client) => {
+    if (credential.kind !== 'basic') return ask(credential, client)
+    const guess = { client, user: await userOf(credential.username), secret: credential.password }
+    return attempts.judge(
+      guess,
+      () => ask(credential, client),
+      (verdict) => verdict !== undefined,
+    )
+  }
 }
 
 /** Verdicts by credential: the same question is asked once, however many wait for its answer. */

@@ -6,16 +6,24 @@ import type { BasicCredential } from '../identity/credential.ts'
 import { chain } from '../pipeline/maybe.ts'
 import { authenticated, rejected } from '../pipeline/outcome.ts'
 import type { Authenticator, MaybePromise, Outcome } from '../pipeline/outcome.ts'
+import type { ClientInfo } from '../request/request.ts'
+import { userKey } from './attempts.ts'
+import type { Guess } from './attempts.ts'
 import { PrincipalMemo, userPrincipal } from './memo.ts'
+import type { VerifyPassword } from './password.ts'
 
 export interface BasicOptions {
   readonly users: { userByName(name: string): MaybePromise<NamedUser | undefined> }
-  /** @throws PosternError `could_not_check` when too many are waiting */
-  readonly verify: (password: string, hash: string) => Promise<boolean>
+  /** @throws PosternError `question_refused`, `too_many_attempts` */
+  readonly verify: VerifyPassword
   /** Verified against when there is no hash, so that an unknown user takes as long as a known one (CVE-2026-32595). */
   readonly decoyHash: string
+  /** Good passwords kept. Bad ones have room of their own: however many are tried, they evict nobody. */
   readonly maxEntries: number
 }
+
+/** Bad passwords kept, beside a tenth as many as good ones. */
+const LEAST_BAD = 1_000
 
 /** What a password was found to be against one hash. */
 interface Verdict {
@@ -29,25 +37,8 @@ interface Verdict {
  */
 export function createBasicAuthenticator(options: BasicOptions): Authenticator<BasicCredential> {
   const key = randomBytes(32)
-  const verdicts = new LRUCache<string, Verdict>({ max: options.maxEntries })
-  const flights = new Map<string, Promise<Verdict>>()
+  const verdicts = new Verdicts(options)
   const principals = new PrincipalMemo<Verdict>()
-
-  const verify = (digest: string, password: string, hash: string): Promise<Verdict> => {
-    const flightKey = `${digest} ${hash}`
-    const running = flights.get(flightKey)
-    if (running !== undefined) return running
-    const flight = options
-      .verify(password, hash)
-      .then((good) => {
-        const verdict = Object.freeze({ hash, good })
-        verdicts.set(digest, verdict)
-        return verdict
-      })
-      .finally(() => flights.delete(flightKey))
-    flights.set(flightKey, flight)
-    return flight
-  }
 
   const conclude = (verdict: Verdict, user: UserRecord): Outcome => {
     if (!verdict.good) return rejected('wrong_password')
@@ -56,12 +47,17 @@ export function createBasicAuthenticator(options: BasicOptions): Authenticator<B
     return authenticated(principal)
   }
 
-  const check = (credential: BasicCredential, named: NamedUser | undefined): MaybePromise<Outcome> => {
+  const check = (
+    { username, password }: BasicCredential,
+    named: NamedUser | undefined,
+    client: ClientInfo,
+  ): MaybePromise<Outcome> => {
     const user = named?.kind === 'user' ? named.user : undefined
     const hash = user?.passwordHash ?? options.decoyHash
-    const digest = keyedDigestOf(key, credential.username, credential.password)
-    const known = verdicts.get(digest)
-    const verdict = known?.hash === hash ? known : verify(digest, credential.password, hash)
+    const digest = keyedDigestOf(key, username, password)
+    const verdict =
+      verdicts.known(digest, hash) ??
+      verdicts.verify(digest, password, hash, { client, user: userKey(username, named), secret: password })
     return chain(verdict, (found) => {
       if (named?.kind === 'ambiguous') return rejected('ambiguous_user')
       return user?.passwordHash === undefined ? rejected('unknown_user') : conclude(found, user)
@@ -69,7 +65,47 @@ export function createBasicAuthenticator(options: BasicOptions): Authenticator<B
   }
 
   return {
-    authenticate: (credential) =>
-      chain(options.users.userByName(credential.username), (named) => check(credential, named)),
+    authenticate: (credential, client) =>
+      chain(options.users.userByName(credential.username), (named) => check(credential, named, client)),
+  }
+}
+
+/** What passwords, by their digest, were found to be. */
+class Verdicts {
+  readonly #verify: VerifyPassword
+  readonly #good: LRUCache<string, Verdict>
+  readonly #bad: LRUCache<string, Verdict>
+  readonly #flights = new Map<string, Promise<Verdict>>()
+
+  constructor({ verify, maxEntries }: BasicOptions) {
+    this.#verify = verify
+    this.#good = new LRUCache({ max: maxEntries })
+    this.#bad = new LRUCache({ max: Math.max(LEAST_BAD, Math.ceil(maxEntries / 10)) })
+  }
+
+  known(digest: string, hash: string): Verdict | undefined {
+    const good = this.#good.get(digest)
+    if (good?.hash === hash) return good
+    const bad = this.#bad.get(digest)
+    return bad?.hash === hash ? bad : undefined
+  }
+
+  /** Once for all that wait, but for each address by itself: one that may not guess now must not speak for another. */
+  verify(digest: string, password: string, hash: string, guess: Guess): Promise<Verdict> {
+    const flightKey = `${digest} ${hash} ${guess.client.address}`
+    const running = this.#flights.get(flightKey)
+    if (running !== undefined) return running
+    const flight = this.#verifyAnew(digest, password, hash, guess).finally(() =>
+      this.#flights.delete(flightKey),
+    )
+    this.#flights.set(flightKey, flight)
+    return flight
+  }
+
+  async #verifyAnew(digest: string, password: string, hash: string, guess: Guess): Promise<Verdict> {
+    const verdict = Object.freeze({ hash, good: await this.#verify(password, hash, guess) })
+    const kept = verdict.good ? this.#good : this.#bad
+    kept.set(digest, verdict)
+    return verdict
   }
 }

@@ -1,37 +1,34 @@
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { PosternError } from '../errors.ts'
 
+/** Of all the questions of a second, this part is for the first one of each network. */
+const RESERVED = 1 / 4
+
+function perSecond(points: number): RateLimiterMemory {
+  return new RateLimiterMemory({ points, duration: 1 })
+}
+
 /**
- * Lets so many questions a second through, in all and for one client's network.
+ * Lets so many questions a second through, in all and for one client's network. A part of them is for networks that have
+ * not asked in this second: a few that ask as much as they may do not keep the others out.
+ * @param network as `networkOf` tells it
  * @throws PosternError `question_refused` beyond that
  */
 export function createRateLimit(
   what: string,
   inAll: number,
   perNetwork: number,
-): (address: string) => Promise<void> {
-  const networks = new RateLimiterMemory({ keyPrefix: 'network', points: perNetwork, duration: 1 })
-  const all = new RateLimiterMemory({ keyPrefix: 'all', points: inAll, duration: 1 })
-  return async (address) => {
+): (network: string) => Promise<void> {
+  const networks = perSecond(perNetwork)
+  const repeated = perSecond(inAll - Math.floor(inAll * RESERVED))
+  const all = perSecond(inAll)
+  return async (network) => {
     try {
-      await networks.consume(networkOf(address))
+      const { isFirstInDuration } = await networks.consume(network)
+      if (!isFirstInDuration) await repeated.consume('repeated')
       await all.consume('all')
     } catch (error) {
-      throw new PosternError('question_refused', `${what}: too many for ${address}`, { cause: error })
+      throw new PosternError('question_refused', `${what}: too many for ${network}`, { cause: error })
     }
   }
-}
-
-/** An IPv4 address, or the /64 of an IPv6 address: whoever has one of its addresses has them all (RFC 6177 §2). */
-function networkOf(address: string): string {
-  if (!address.includes(':')) return address
-  const [left = [], right] = address
-    .split('::')
-    .map((part) => part.split(':').filter((group) => group !== ''))
-  const zeros = right === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
-  const groups = [...left, ...Array<string>(zeros).fill('0'), ...(right ?? [])]
-  return groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')
 }

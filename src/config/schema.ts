@@ -29,6 +29,7 @@ export const CONFIG_SCHEMA = Type.Object(
     sockets: traffic.sockets,
     cache: access.cache,
     ask: access.ask,
+    attempts: access.attempts,
     redis: traffic.redis,
     replicas: count({
       description:

@@ -18,7 +18,7 @@ export interface Answer {
 /** How long a client may take to hang up. */
 const LINGER_MS = 2_000
 /** Seconds after which asking again may succeed. */
-const RETRY_AFTER = '5'
+const RETRY_AFTER = 5
 
 /**
  * JSON always, never a page and never a redirect: apps read it. `detail` first, worded as the backend words it; what
@@ -49,13 +49,18 @@ export function renderDenial(
     ...['Postern-Reason', denial.reason === 'concealed' ? 'no_route' : denial.reason],
     ...cors,
     ...challenge(denial),
-    ...(status === 503 || status === 429 ? ['Retry-After', RETRY_AFTER] : []),
+    ...retryAfter(denial, status),
     ...(denial.allow === undefined ? [] : ['Allow', denial.allow.join(', ')]),
     ...(denial.deadSession === true && style.clearSession !== undefined
       ? ['Set-Cookie', style.clearSession]
       : []),
   ]
   return { status, headers, body }
+}
+
+function retryAfter(denial: Denial, status: number): RawHeaders {
+  const seconds = denial.retryAfter ?? (status === 503 ? RETRY_AFTER : undefined)
+  return seconds === undefined || status === 404 ? [] : ['Retry-After', String(seconds)]
 }
 
 /** RFC 6750 §3. Never `Basic`: a browser would open its password box over the login page. */

@@ -2,11 +2,9 @@ import { createServer } from 'node:http'
 import type { RequestListener } from 'node:http'
 import fastify from 'fastify'
 import type { JwksAnswer } from '../assertion/jwks.ts'
-import { asPosternError } from '../errors.ts'
 import type { Principal } from '../identity/principal.ts'
-import type { Authentication } from '../pipeline/authenticate.ts'
-import type { Denial } from '../pipeline/decision.ts'
-import { attempt, chain } from '../pipeline/maybe.ts'
+import type { createIdentify } from '../pipeline/decide.ts'
+import { chain } from '../pipeline/maybe.ts'
 import type { MaybePromise } from '../pipeline/outcome.ts'
 import type { GatewayRequest } from '../request/request.ts'
 import type { Answer } from './answer.ts'
@@ -20,7 +18,7 @@ const ME_PATH = `${OWN_PREFIX}/me`
 const READING: readonly string[] = ['GET', 'HEAD']
 
 export interface OwnOptions {
-  readonly identify: (request: GatewayRequest) => MaybePromise<Authentication | Denial>
+  readonly identify: ReturnType<typeof createIdentify>
   /** Undefined where assertions are off. */
   readonly jwks: (() => JwksAnswer) | undefined
   readonly cors: Cors
@@ -70,18 +68,12 @@ function isReserved(path: string): boolean {
 
 /** So that an app can ask why it was refused. */
 function me(options: OwnOptions, request: GatewayRequest): MaybePromise<OwnOutcome> {
-  const found = attempt<Authentication | Denial>(
-    () => options.identify(request),
-    (error) => ({ kind: 'deny', reason: 'could_not_check', cause: asPosternError(error) }),
-  )
-  return chain(found, (authentication): OwnOutcome => {
+  return chain(options.identify(request), (authentication): OwnOutcome => {
     switch (authentication.kind) {
       case 'principal':
         return { kind: 'answer', answer: describe(authentication.principal, request, options.cors) }
       case 'deny':
         return authentication
-      case 'rejected':
-        return { ...authentication, kind: 'deny', reason: 'invalid_credential' }
       case 'anonymous':
         return { kind: 'deny', reason: 'no_credential' }
     }

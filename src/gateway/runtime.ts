@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Health } from '../admin/probes.ts'
+import type { Attempts } from '../authenticators/attempts.ts'
 import { withImplied } from '../authenticators/implied.ts'
 import { PosternError } from '../errors.ts'
 import type { Config } from '../config/schema.ts'
@@ -24,6 +25,7 @@ import type { LiveRouter } from '../routes/live.ts'
 import { readRules } from '../routes/rules.ts'
 import type { RouteLayer } from '../routes/table.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { createAttempts, limitAttempts } from './attempts.ts'
 import { Changes } from './changes.ts'
 import { createClients } from './clients.ts'
 import { documentOptions } from './document.ts'
@@ -31,7 +33,7 @@ import { createOutgoing } from './identity.ts'
 import { KeyAgreement } from './keys.ts'
 import { createProfile } from './profile.ts'
 import { SharedRedis } from './shared.ts'
-import { watchSockets } from './sockets.ts'
+import { socketOrigins, watchSockets } from './sockets.ts'
 import { watchUpstream } from './upstream.ts'
 import type { WatchedUpstream } from './upstream.ts'
 
@@ -61,6 +63,7 @@ export class Runtime {
   readonly #changes: Changes
   #agreement: KeyAgreement | undefined
   #onForgotten: () => void = () => undefined
+  readonly #attempts: Attempts
   readonly #stops: (() => void)[] = []
   #parts: DecideOptions | undefined
   #handler: EdgeHandler | undefined
@@ -76,6 +79,7 @@ export class Runtime {
       onForgotten: () => this.#onForgotten(),
     })
     this.#shared = config.redis && new SharedRedis(config.redis, this.#sharedOptions())
+    this.#attempts = createAttempts(config, context.clock, this.#shared)
     this.#watched = watchUpstream({
       ...context,
       config,
@@ -117,6 +121,7 @@ export class Runtime {
         guest: undefined,
         conflict: 'resolve',
       },
+      attempts: undefined,
     })
   }
 
@@ -178,9 +183,10 @@ export class Runtime {
       identity,
       outgoing: outgoing.decide,
       sockets: { origins: socketOrigins(this.config) },
+      attempts: limitAttempts(this.#attempts, this.profile),
     }
     const style = this.profile.answers
-    const identify = createIdentify(identity)
+    const identify = createIdentify(this.#parts)
     const own = await createOwnEndpoints({ identify, jwks: outgoing.jwks, cors: this.#cors })
     this.#handler = new EdgeHandler({
       ...this.#context,
@@ -218,6 +224,7 @@ export class Runtime {
       },
       shared: this.#shared?.store,
       changed: (changes) => void this.#changes.note(changes),
+      attempts: this.#attempts,
       warn: (message) => logger.warn(message),
     }
   }
@@ -285,12 +292,6 @@ function corsOf(config: Config, clock: Clock): Cors {
     case 'off':
       return noCors
   }
-}
-
-function socketOrigins({ sockets, publicUrl }: Config): ReadonlySet<string> {
-  return new Set(
-    [...sockets.origins, ...(publicUrl === undefined ? [] : [publicUrl])].map((o) => o.toLowerCase()),
-  )
 }
 
 function started<T>(part: T | undefined): T {

@@ -49,6 +49,11 @@ export class SharedRedis {
     this.store = { redis, secret, generation: () => replicas.generation }
   }
 
+  /** What counts attempts needs no secret: what is kept there lets nobody in. */
+  get attempts(): { readonly redis: object; readonly secret: Buffer | undefined } {
+    return { redis: this.#redis, secret: this.store?.secret }
+  }
+
   get trouble(): string | undefined {
     if (this.#away) return 'redis: the shared Redis is away'
     return this.replicas?.joined === false ? 'redis: the other replicas are not heard' : undefined

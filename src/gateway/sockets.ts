@@ -1,3 +1,4 @@
+import type { Config } from '../config/schema.ts'
 import type { Clock } from '../identity/clock.ts'
 import { attempt, chain } from '../pipeline/maybe.ts'
 import type { Authenticator, Outcome } from '../pipeline/outcome.ts'
@@ -56,4 +57,11 @@ function confirm(options: SocketWatchOptions, permit: Permit, confirmedAt: WeakM
       sockets.close(permit)
     }
   })
+}
+
+/** Origins whose pages may open a socket with a session cookie, besides the request's own. */
+export function socketOrigins({ sockets, publicUrl }: Config): ReadonlySet<string> {
+  return new Set(
+    [...sockets.origins, ...(publicUrl === undefined ? [] : [publicUrl])].map((o) => o.toLowerCase()),
+  )
 }

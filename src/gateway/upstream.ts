@@ -7,6 +7,7 @@ import type { AskUpstream, Profile } from '../profiles/profile.ts'
 import type { RawHeaders } from '../request/request.ts'
 import { createUpstream } from '../upstream/upstream.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { withAttempts } from './attempts.ts'
 import type { Changes } from './changes.ts'
 
 /** Of an answer to one of our own questions. */
@@ -40,7 +41,7 @@ export function watchUpstream(parts: UpstreamParts): WatchedUpstream {
     ...config.upstream,
     sockets: config.sockets,
     maxHeaderSize: config.upstream.headerBytes,
-    observe: parts.changes,
+    observe: withAttempts(parts.changes),
     responseHeaders: (permit, headers) => responseHeaders(parts, permit, headers),
     onExcess: (excess) => metrics.upstreamFailed(excess),
     onFailure(reason, cause) {

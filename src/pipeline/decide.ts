@@ -1,10 +1,9 @@
-import { asPosternError } from '../errors.ts'
-import type { FailureCode } from '../errors.ts'
 import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
 import { announcesBody, valuesOf } from '../request/headers.ts'
 import type { Hygiene } from '../request/headers.ts'
 import type { GatewayRequest, RawHeaders } from '../request/request.ts'
+import type { Attempt, AttemptLimit } from './attempt.ts'
 import { authenticate } from './authenticate.ts'
 import type { Authentication } from './authenticate.ts'
 import { authorize } from './authorize.ts'
@@ -12,7 +11,7 @@ import type { Asserter, CredentialCarrier, Decide, Decision, Denial, Presented }
 import { attempt, chain } from './maybe.ts'
 import type { Authenticator, MaybePromise } from './outcome.ts'
 import { issuePermit } from './permit.ts'
-import type { Reason } from './reason.ts'
+import { deny, failed, failedOn, noteFailure, openly, refuse, unauthenticated } from './refuse.ts'
 import type { RouteMatch, Router, RouteRule } from './rule.ts'
 import { checkSocket } from './socket.ts'
 import type { SocketPolicy } from './socket.ts'
@@ -42,17 +41,29 @@ export interface DecideOptions {
     readonly plain: ((principal: Principal) => RawHeaders) | undefined
   }
   readonly sockets: SocketPolicy
+  /** Undefined where nothing is presented that could fail. */
+  readonly attempts?: AttemptLimit | undefined
 }
 
 /** Whose credential a request carries, whatever it asks for. */
 export function createIdentify(
-  identity: DecideOptions['identity'],
-): (request: GatewayRequest) => MaybePromise<Authentication | Denial> {
+  options: Pick<DecideOptions, 'identity' | 'attempts'>,
+): (request: GatewayRequest) => MaybePromise<Exclude<Authentication, { kind: 'rejected' }> | Denial> {
+  const { authenticator, guest } = options.identity
   return (request) => {
-    const presented = readCredentials(identity, request)
-    return typeof presented === 'string'
-      ? deny(presented)
-      : authenticate(presented, request.client, identity.authenticator, identity.guest)
+    const presented = readCredentials(options.identity, request)
+    if (typeof presented === 'string') return deny(presented)
+    return attempt<Exclude<Authentication, { kind: 'rejected' }> | Denial>(
+      () =>
+        chain(authenticate(presented, request.client, authenticator, guest), (found) =>
+          found.kind === 'rejected'
+            ? chain(noteFailure(options.attempts, found, request.client), (retryAfter) =>
+                unauthenticated(found, retryAfter),
+              )
+            : found,
+        ),
+      failed,
+    )
   }
 }
 
@@ -98,7 +109,11 @@ function judge(options: DecideOptions, request: GatewayRequest, match: RouteMatc
   if (typeof presented === 'string') return { ...openly(rule, presented), rule }
   const input = inputOf(rule, presented)
   if (input !== undefined) return permit(options, request, rule, undefined, input)
-  return chain(identify(options, request, rule, presented), (found) => enforce(options, request, rule, found))
+  return attempt<Decision>(
+    () =>
+      chain(identify(options, request, rule, presented), (found) => enforce(options, request, rule, found)),
+    (error) => failedOn(rule, error),
+  )
 }
 
 /** The credential that the route takes as its input: it passes unverified, where nobody need be anybody. */
@@ -131,35 +146,13 @@ function enforce(
   const principal = found.kind === 'principal' ? found.principal : undefined
   const credential = found.kind === 'principal' ? found.credential : undefined
   const answer = authorize(rule, principal)
-  if (answer.kind !== 'allowed') return refuse(rule, found, answer)
+  if (answer.kind !== 'allowed')
+    return chain(noteFailure(options.attempts, found, request.client), (retryAfter) =>
+      refuse(rule, found, answer, retryAfter),
+    )
   const fault = rule.socket ? checkSocket(options.sockets, request, credential) : undefined
   if (fault !== undefined) return { ...deny(fault), rule, ...(principal && { principal }) }
   return permit(options, request, rule, principal, credential)
-}
-
-function refuse(
-  rule: RouteRule,
-  found: Authentication,
-  answer: Exclude<ReturnType<typeof authorize>, { kind: 'allowed' }>,
-): Denial {
-  const about = { rule, ...aboutCredential(found), ...(rule.hint !== undefined && { hint: rule.hint }) }
-  // A cookie taken away would tell the route from one that does not exist.
-  if (rule.conceal || answer.kind === 'closed') return { ...deny('concealed'), ...about, deadSession: false }
-  if (answer.kind === 'insufficient') {
-    return { ...deny('insufficient_scope'), ...about, required: answer.required, missing: answer.missing }
-  }
-  return { ...deny(found.kind === 'rejected' ? 'invalid_credential' : 'no_credential'), ...about }
-}
-
-function aboutCredential(found: Authentication): Partial<Denial> {
-  switch (found.kind) {
-    case 'principal':
-      return { principal: found.principal }
-    case 'rejected':
-      return { credential: found.credential, rejection: found.rejection, deadSession: found.deadSession }
-    case 'anonymous':
-      return {}
-  }
 }
 
 function permit(
@@ -175,7 +168,8 @@ function permit(
   return chain(outgoing, (leaves) => {
     const clean = hygiene.outgoing(request.headers, request.client, request.id)
     const headers = options.identity.carrier.rewrite(clean, leaves)
-    return chain(addIdentity(options, headers, principal, request), () => ({
+    const begin = (): MaybePromise<Attempt | undefined> => options.attempts?.begin(request, credential)
+    return chain(chain(addIdentity(options, headers, principal, request), begin), (begun) => ({
       kind: 'permit',
       permit: issuePermit({
         requestId: request.id,
@@ -187,6 +181,7 @@ function permit(
         credential,
         client: request.client,
         upgrade: request.upgrade,
+        attempt: begun,
       }),
     }))
   })
@@ -229,37 +224,4 @@ function preflightRule(match: Exclude<RouteMatch, { kind: 'none' }>): RouteRule 
     backendChecksScopes: false,
     hint: undefined,
   }
-}
-
-function deny(reason: Reason): Denial {
-  return { kind: 'deny', reason }
-}
-
-function failed(error: unknown): Decision {
-  return { ...deny(reasonOf(asPosternError(error).code)), cause: error }
-}
-
-/** A backend that is away could not be asked: whether the credential is good is what is not known. */
-function reasonOf(code: FailureCode): Reason {
-  switch (code) {
-    case 'question_refused':
-    case 'could_not_check':
-    case 'upstream_unreachable':
-    case 'upstream_timeout':
-      return 'could_not_check'
-    case 'route_table_unavailable':
-      return code
-    case 'config_invalid':
-    case 'listen_failed':
-    case 'keys_unusable':
-    case 'usage':
-    case 'permit_spent':
-    case 'internal':
-      return 'internal_error'
-  }
-}
-
-/** Why a request is refused on a rule: on one that is concealed, as if there were none. */
-function openly(rule: RouteRule, reason: Reason): Denial {
-  return deny(rule.conceal ? 'concealed' : reason)
 }

@@ -21,6 +21,8 @@ export interface Denial {
   readonly missing?: readonly string[]
   readonly allow?: readonly string[]
   readonly hint?: string
+  /** Seconds after which asking again makes sense. */
+  readonly retryAfter?: number
   /** For the log. */
   readonly cause?: unknown
 }

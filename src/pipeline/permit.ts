@@ -3,6 +3,7 @@ import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { ClientInfo, RawHeaders } from '../request/request.ts'
 import type { CanonicalTarget } from '../request/target.ts'
+import type { Attempt } from './attempt.ts'
 import type { RouteRule } from './rule.ts'
 
 export interface PermitContents {
@@ -19,6 +20,8 @@ export interface PermitContents {
   readonly client: ClientInfo
   /** It permits a WebSocket, and nothing but one. */
   readonly upgrade: boolean
+  /** Told how the request ended, where its answer judges a guess. */
+  readonly attempt?: Attempt | undefined
 }
 
 let issue: (contents: PermitContents) => Permit
@@ -37,6 +40,7 @@ export class Permit implements PermitContents {
   readonly credential: Credential | undefined
   readonly client: ClientInfo
   readonly upgrade: boolean
+  readonly attempt: Attempt | undefined
   #spent = false
 
   private constructor(contents: PermitContents) {
@@ -49,6 +53,7 @@ export class Permit implements PermitContents {
     this.credential = contents.credential
     this.client = contents.client
     this.upgrade = contents.upgrade
+    this.attempt = contents.attempt
   }
 
   static {

@@ -21,6 +21,7 @@ export const REASONS = {
   content_too_large: { status: 413, detail: 'The request body is too large.' },
   expectation_failed: { status: 417, detail: 'The only expectation that can be met is 100-continue.' },
   too_much_at_once: { status: 429, detail: 'This client has too much under way at once.' },
+  too_many_attempts: { status: 429, detail: 'Too many attempts failed; try again later.' },
   headers_too_large: { status: 431, detail: 'The request headers are too large.' },
   upstream_unreachable: { status: 502, detail: 'The backend could not be reached.' },
   could_not_check: { status: 503, detail: 'The credential could not be checked just now.' },

@@ -1,14 +1,16 @@
 import type { Redis } from 'ioredis'
+import type { Attempts } from '../authenticators/attempts.ts'
 import type { Change } from '../directory/change.ts'
 import type { Batched } from '../directory/revalidation.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { CredentialCarrier } from '../pipeline/decision.ts'
-import type { Authenticator } from '../pipeline/outcome.ts'
+import type { Authenticator, MaybePromise } from '../pipeline/outcome.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import type { Reason } from '../pipeline/reason.ts'
 import type { RouteRule } from '../pipeline/rule.ts'
+import type { GatewayRequest } from '../request/request.ts'
 
 /** How a refusal is worded where backends differ. */
 export interface AnswerStyle {
@@ -66,8 +68,20 @@ export interface ProfileContext {
   readonly shared: SharedStore | undefined
   /** Told of changes that did not come through this gateway. */
   readonly changed: (changes: readonly Change[]) => void
+  /** Bounds how often passwords may be tried. */
+  readonly attempts: Pick<Attempts, 'judge'>
   /** One line for the operator. */
   readonly warn: (message: string) => void
+}
+
+/** A secret that the backend judges, and what it says when it is wrong. */
+export interface BackendGuess {
+  /** Statuses of its answer. */
+  readonly wrong: ReadonlySet<number>
+  /** Whose it would be, from `userKey`; undefined where only the backend can know. */
+  readonly user: MaybePromise<string> | undefined
+  /** Undefined where it is in the body. */
+  readonly secret: string | undefined
 }
 
 /** All knowledge of one backend product. Made once at boot. */
@@ -105,6 +119,11 @@ export interface Profile {
   forget(changes: readonly Change[]): void
   /** Changes may have gone unnoticed: nothing that is known counts until it is confirmed. */
   doubt(): void
+  /**
+   * @param credential what the request brings
+   * @returns undefined unless the request takes a secret that the backend alone judges, and that could be guessed
+   */
+  guess?(request: GatewayRequest, credential: Credential | undefined): BackendGuess | undefined
   troubles(): readonly Trouble[]
   /**
    * Opens what it needs; a source that is away does not stop it.

@@ -94,7 +94,8 @@ export function createClientResolver(
       const claimed = valuesOf(headers, 'x-forwarded-for')
       if (!current.has(peer)) {
         if (claimed.length > 0) onUntrusted(peer)
-        return { address: peer, peer, scheme, host, forwardedFor: peer }
+        const shared = claimed.length > 0 && { shared: true }
+        return { address: peer, peer, ...shared, scheme, host, forwardedFor: peer }
       }
       const chain = trustedChain(peer, claimed, current)
       return {

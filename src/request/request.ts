@@ -9,6 +9,8 @@ export interface ClientInfo {
   readonly address: string
   /** IP address of the connection's other end. */
   readonly peer: string
+  /** The peer forwards for others and nobody trusts it: whoever stands behind it has this address. */
+  readonly shared?: boolean
   readonly scheme: 'http' | 'https'
   /** The `Host` that goes upstream, port included where the client named one. */
   readonly host: string

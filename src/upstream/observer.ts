@@ -3,15 +3,15 @@ import type { Permit } from '../pipeline/permit.ts'
 import type { RawHeaders } from '../request/request.ts'
 
 /** What is special about a request that is observed. */
-export type ObservedKind = 'identity_change'
+export type ObservedKind = 'identity_change' | 'guess'
 
-/** Sees the requests that may change who somebody is or what they may do, and what became of them. */
+/** Sees the requests that may change who somebody is or what they may do, or that try a secret, and what became of them. */
 export interface ResponseObserver {
   /**
    * Called once before anything is sent. An observed request runs to its end upstream even if its client leaves,
    * since the change may be made all the same.
    *
-   * @returns undefined for a request that changes no identity
+   * @returns undefined for a request that neither changes an identity nor is a guess
    */
   before(permit: Permit): ObservedKind | undefined
   /**

@@ -29,6 +29,7 @@ t.test('nobody is trusted unless named: what they say of others is not heard', a
   t.same(info, {
     address: '198.51.100.7',
     peer: '198.51.100.7',
+    shared: true,
     scheme: 'http',
     host: HOST,
     forwardedFor: '198.51.100.7',

@@ -6,6 +6,7 @@ import type { MaybePromise, Outcome } from '../../src/pipeline/outcome.ts'
 import type { ProfileContext } from '../../src/profiles/profile.ts'
 import { StandaloneProfile } from '../../src/profiles/standalone/profile.ts'
 import { StandaloneStore } from '../../src/profiles/standalone/store.ts'
+import { attemptsOf } from './attempts.ts'
 import { virtualClock } from './clock.ts'
 import type { VirtualClock } from './clock.ts'
 
@@ -47,6 +48,7 @@ export function bench(t: Test): Bench {
     freshness: FRESHNESS,
     shared: undefined,
     changed: () => undefined,
+    attempts: attemptsOf(),
     warn: (message) => warnings.push(message),
   }
   const profile = new StandaloneProfile({ database: file, tokenPrefix: PREFIX }, context)

@@ -149,3 +149,38 @@ export const ask = section(
     }),
   },
 )
+
+export const attempts = section(
+  'How often credentials may fail. What is known to be good is never refused; docs/limits.md says what holds.',
+  {
+    window: written('duration', {
+      description: 'How long a failure counts; a repetition of the same one does not count again.',
+      default: '15m',
+      atLeast: '1s',
+      atMost: '1d',
+    }),
+    perUserAndAddress: count({
+      description: 'Wrong passwords for one user from one address (IPv6: /64) within the window.',
+      default: 10,
+      minimum: 1,
+    }),
+    perUser: count({
+      description:
+        'Wrong passwords for one user from all the addresses at which that user has not succeeded lately.',
+      default: 100,
+      minimum: 1,
+    }),
+    perAddress: count({
+      description:
+        'Bad credentials of all kinds from one address; twenty times as many from a proxy that is not in `trustedProxies`.',
+      default: 100,
+      minimum: 1,
+    }),
+    pace: written('duration', {
+      description: 'Beyond these limits one password is still looked at in this time; the others get 429.',
+      default: '20s',
+      atLeast: '1s',
+      atMost: '1h',
+    }),
+  },
+)

@@ -1,5 +1,6 @@
 import { createGate } from '../../authenticators/gate.ts'
 import type { Ask, Verdict } from '../../authenticators/asked.ts'
+import { networkOf } from '../../request/network.ts'
 import { createRateLimit } from '../../authenticators/rate.ts'
 import { PosternError } from '../../errors.ts'
 import type { Credential } from '../../identity/credential.ts'
@@ -40,13 +41,14 @@ export interface InstanceState {
 /** Asks RomM whom a credential belongs to: the ladder's first step, and the last resort of every other. */
 export function createAsk(options: AskOptions, instance: () => InstanceState | undefined): Ask {
   const { concurrency, rate, ratePerAddress } = options.limits
-  const gate = createGate('questions to the backend', concurrency, QUEUE)
+  const gate = createGate({ what: 'questions to the backend', atOnce: concurrency, waiting: QUEUE })
   const limit = createRateLimit('questions to the backend', rate, ratePerAddress)
   return async (credential, client) => {
     const headers = questionHeaders(credential)
     if (Object.values(headers).some((value) => value.length > LONGEST_CREDENTIAL)) return undefined
-    await limit(client.address)
-    return gate(async () => {
+    const network = networkOf(client.address)
+    await limit(network)
+    return gate(network, async () => {
       const answer = await options.upstream(QUESTION, headers)
       return judge(answer, credential, instance()?.anonymousStatus, options.upstream)
     })

@@ -62,6 +62,10 @@ export function changesBy(permit: Asked): readonly Change[] | undefined {
   return change.says(asked[parameter] ?? '', permit)
 }
 
+export function isLogin({ target }: Pick<Permit, 'target'>): boolean {
+  return segmentsOf(target.path).join('/') === 'api/login'
+}
+
 export function isLogout({ target }: Pick<Permit, 'target'>): boolean {
   return segmentsOf(target.path).join('/') === 'api/logout'
 }

@@ -6,6 +6,7 @@ import {
   unverifiedClaims,
 } from '../../authenticators/asked.ts'
 import type { Ask, Verdict } from '../../authenticators/asked.ts'
+import type { Attempts } from '../../authenticators/attempts.ts'
 import { createBasicAuthenticator } from '../../authenticators/basic.ts'
 import { createJwtAuthenticator, createJwtVerifier } from '../../authenticators/jwt.ts'
 import type { JwtVerifier } from '../../authenticators/jwt.ts'
@@ -22,6 +23,7 @@ import type { RommSessions, RommUsers } from './directory.ts'
 
 export interface LadderParts {
   readonly ask: Ask
+  readonly attempts: Pick<Attempts, 'judge'>
   readonly verdicts: Lookup<Verdict>
   readonly passwordVerdicts: Lookup<Verdict>
   readonly secret: string | undefined
@@ -64,7 +66,7 @@ export function buildLadder(parts: LadderParts): {
   }
   const local = {
     session: sessions && only('session', createSessionAuthenticator(sessions)),
-    basic: users && only('basic', basicOf(users, maxEntries)),
+    basic: users && only('basic', basicOf(users, parts)),
     jwt: verifier && verifiedJwt(verifier, inquiry, users),
     token: users && only('token', createTokenAuthenticator(users, clock)),
   }
@@ -81,8 +83,11 @@ export function buildLadder(parts: LadderParts): {
   }
 }
 
-function basicOf(users: RommUsers, maxEntries: number): ReturnType<typeof createBasicAuthenticator> {
-  const verify = createPasswordVerifier()
+function basicOf(
+  users: RommUsers,
+  { attempts, maxEntries }: LadderParts,
+): ReturnType<typeof createBasicAuthenticator> {
+  const verify = createPasswordVerifier({ attempts })
   return createBasicAuthenticator({ users, verify, decoyHash: DECOY_HASH, maxEntries })
 }
 

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import { limitGuesses } from '../../authenticators/asked.ts'
 import { userPrincipal } from '../../authenticators/memo.ts'
 import { tokenPrincipal } from '../../authenticators/token.ts'
 import type { Change } from '../../directory/change.ts'
@@ -25,6 +26,7 @@ import { RommSessions, RommUsers } from './directory.ts'
 import { SessionEndings } from './endings.ts'
 import { doubtAll, forget } from './forgetting.ts'
 import type { Known } from './forgetting.ts'
+import { rommGuesses } from './guesses.ts'
 import { Instance } from './instance.ts'
 import { buildLadder } from './ladder.ts'
 import { PROTECTED_PREFIXES, rommRules } from './routes.ts'
@@ -77,6 +79,7 @@ export class RommProfile implements Profile {
     refusal: (reason: Reason) => this.#refusal(reason),
     clearSession: CLEAR_SESSION,
   }
+  readonly guess: NonNullable<Profile['guess']>
   readonly translate: (principal: Principal) => Credential | undefined
   readonly #options: RommOptions
   readonly #context: ProfileContext
@@ -125,8 +128,11 @@ export class RommProfile implements Profile {
     const passwords = passwordVerdicts(context, options.ask)
     this.#known = { users, sessions, verdicts, passwordVerdicts: passwords }
     const ask = createAsk({ upstream: context.ask, limits: options.ask }, () => this.#instance.state)
+    const guesses = rommGuesses(users)
+    this.guess = guesses.guess
     const { authenticator, steps } = buildLadder({
-      ask: this.#endings.guard(ask),
+      ask: limitGuesses(this.#endings.guard(ask), context.attempts, guesses.userKey),
+      attempts: context.attempts,
       verdicts,
       passwordVerdicts: passwords,
       secret: options.secret,

@@ -129,8 +129,8 @@ interface Users extends TokenDirectory {
   userByName(name: string): MaybePromise<NamedUser | undefined>
 }
 
-function authenticatorOf(users: Users, { clock, freshness }: ProfileContext): Authenticator {
-  const verify = createPasswordVerifier()
+function authenticatorOf(users: Users, { clock, freshness, attempts }: ProfileContext): Authenticator {
+  const verify = createPasswordVerifier({ attempts })
   const { maxEntries } = freshness
   const none: Authenticator = { authenticate: () => rejected('wrong_type') }
   return byKind({
