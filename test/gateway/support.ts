@@ -12,8 +12,12 @@ import type { Server } from '../support/services/server.ts'
 
 export const fixture = readFixture()
 
-/** Enough for every credential of the fixture to be asked about at once. */
-export const ASK_FREELY = { 'ask.rate': '100000', 'ask.ratePerAddress': '100000' }
+/** Enough for every credential of the fixture to be asked about at once, and to fail. */
+export const ASK_FREELY = {
+  'ask.rate': '100000',
+  'ask.ratePerAddress': '100000',
+  'attempts.perAddress': '100000',
+}
 
 /** RomM's secret, database and sessions, filled with the fixture. */
 export interface Ladder {

@@ -24,7 +24,11 @@ const GUESSES = (
     ['POST /api/reset-password', [400, 401, 404]],
     ['POST /api/users/register', [400, 401, 404]],
   ] as const
-).map(([row, wrong]) => ({ parts: row.split(/[ /]+/), wrong: new Set<number>(wrong) }))
+).map(([row, wrong]) => ({
+  parts: row.split(/[ /]+/),
+  wrong: new Set<number>(wrong),
+  inPath: row.includes('{'),
+}))
 
 /** @param users undefined without the database: then only RomM knows which names are one */
 export function rommGuesses(
@@ -41,23 +45,21 @@ export function rommGuesses(
   return {
     userKey: keyOf,
     guess(request, credential) {
-      const wrong = wrongStatuses(request)
-      if (wrong === undefined) return undefined
-      // The one that travels where we look; the others are in a body or a path, and whose they are nobody says.
+      const row = rowOf(request)
+      if (row === undefined) return undefined
+      const { wrong, inPath } = row
+      // The one name that travels where we look.
       return credential?.kind === 'basic' && isLogin(request)
         ? { wrong, user: keyOf(credential.username), secret: credential.password }
-        : { wrong, user: undefined, secret: undefined }
+        : { wrong, user: undefined, secret: inPath ? request.target.path : undefined }
     },
   }
 }
 
-function wrongStatuses({
-  method,
-  target,
-}: Pick<GatewayRequest, 'method' | 'target'>): ReadonlySet<number> | undefined {
+function rowOf({ method, target }: GatewayRequest): (typeof GUESSES)[number] | undefined {
   const asked = [method === 'HEAD' ? 'GET' : method, ...segmentsOf(target.path)]
   return GUESSES.find(
     ({ parts }) =>
       parts.length === asked.length && parts.every((part, i) => part === asked[i] || part.startsWith('{')),
-  )?.wrong
+  )
 }
