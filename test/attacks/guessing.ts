@@ -54,7 +54,7 @@ export async function stage(
     ask(gateway.port, path, { method, headers: { ...headers, 'x-forwarded-for': address } })
   const basic: Stage['basic'] = async (address, ...pairs) => {
     const seen: number[] = []
-    for (const [name, password] of pairs) statuses.push((await from(address, basicOf(name, password))).status)
+    for (const [name, password] of pairs) seen.push((await from(address, basicOf(name, password))).status)
     return seen
   }
   return { ...gateway, clock, standin, from, basic }
