@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts'
+import { keptPrivate } from '../edge/caching.ts'
 import type { Cors } from '../edge/cors.ts'
 import type { Logger } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
@@ -95,7 +96,8 @@ function responseHeaders(
     }
     kept.push(name, value)
   }
-  return [...cors.filter(permit.headers, kept), 'X-Request-Id', permit.requestId]
+  const added = [...keptPrivate(permit.rule, kept), 'X-Request-Id', permit.requestId]
+  return [...cors.filter(permit.headers, kept), ...added]
 }
 
 /**
