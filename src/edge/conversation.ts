@@ -45,7 +45,7 @@ export class Conversation {
     return this.#answer?.headersSent === true
   }
 
-  /** The connection ends with the answer that is due. */
+  /** Nothing more is read: the connection ends with the answer that is due. */
   get isLastDue(): boolean {
     return this.#last !== undefined && this.#last === this.#answer?.req && this.isAnswering
   }

@@ -72,7 +72,9 @@ export class EdgeServer {
     server.on('request', (req, res) => this.#handle(req, res, false))
     // RFC 9110 §10.1.1: only from HTTP/1.1 on may an interim answer be sent.
     server.on('checkContinue', (req, res) => this.#handle(req, res, req.httpVersion === '1.1'))
-    server.on('checkExpectation', (req, res) => current().refuseExpectation(req, res))
+    server.on('checkExpectation', (req, res) => {
+      if (this.#conversation(req.socket).begin(req, res)) current().refuseExpectation(req, res)
+    })
     server.on('upgrade', (req, socket, head) => current().upgrade(req, socket, head))
     server.on('connect', (_req, socket) => current().refuseRaw(socket, 'malformed_request'))
     server.on('clientError', (error, socket) => this.#refuseUnparsed(error, socket))

@@ -106,6 +106,15 @@ t.test('what is malformed behind a request is not its answer', async (t) => {
   release()
 })
 
+t.test('a client may be ahead of its answers for as long as it likes, if not too far', async (t) => {
+  const client = await RawClient.open(t, port)
+  client.send(GOOD.repeat(10))
+  for (let i = 0; i < 100; i++) {
+    if ((await client.send(GOOD).answer()).status !== 200) t.fail(`answer ${i}`)
+  }
+  for (let i = 0; i < 10; i++) t.equal((await client.answer()).status, 200)
+})
+
 t.test('who pipelines without end and reads nothing is cut off', async (t) => {
   const held = Promise.withResolvers<() => void>()
   standin.intercept = ({ url }, response) => {

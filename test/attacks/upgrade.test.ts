@@ -94,6 +94,24 @@ t.test('a body with an ignored upgrade is the body, and nothing behind it is a r
   )
 })
 
+t.test('an ignored upgrade whose body is malformed comes to no end, and is 408', async (t) => {
+  const hasty = await freshGateway(t, { ...settings, 'limits.idleTimeout': '300ms' })
+  const fields = [...H2C, 'Transfer-Encoding: chunked', ...lines(as('rmm admin all'))]
+  // The parser says nothing of it, once an upgrade was asked for.
+  const both = `${message('/api/saves?rom_id=1', fields, 'POST')}zz\r\n${message('/api/roms', SESSION)}`
+  standin.forget()
+  const answer = await talk(t, hasty.port, both)
+  isRefusal(t, answer, 408, 'request_timeout')
+  await answer.client.ended()
+  t.notOk(forwarded().some(({ target }) => target === '/api/roms'))
+})
+
+t.test('an ignored upgrade whose expectation cannot be met is 417, the last on its connection', async (t) => {
+  const answer = await talk(t, port, message('/api/heartbeat', [...H2C, 'Expect: more']))
+  isRefusal(t, answer, 417, 'expectation_failed')
+  await answer.client.ended()
+})
+
 t.test('a socket is not opened before the answers that are due', async (t) => {
   const held = Promise.withResolvers<() => void>()
   standin.intercept = ({ url }, response) => {

@@ -127,6 +127,18 @@ t.test('who waits too long is refused, and who leaves waits no longer', async (t
   t.equal(held.length, 0, 'nobody else’s request arrived')
 })
 
+t.test('who waits is served by the configuration that let him in', async (t) => {
+  const { port, gateway, holds, release } = await stage(t, { 'upstream.connections': '1' })
+  const clients = [await start(t, port, slow('192.0.2.1')), await start(t, port, slow('192.0.2.2'))]
+  await holds(1)
+  await waits(gateway, 1)
+  await gateway.gateway.reload(gateway.gateway.runtime.config)
+  release()
+  await holds(1)
+  release()
+  for (const client of clients) t.equal((await client.answer()).body, 'done')
+})
+
 t.test('a waiting upload is not asked for its body', async (t) => {
   const { port, gateway, holds, release } = await stage(t, { 'upstream.connections': '1' })
   await start(t, port, slow('192.0.2.1'))
