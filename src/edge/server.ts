@@ -23,7 +23,6 @@ export interface Handler {
 
 /** Bytes, and milliseconds. */
 export interface EdgeLimits extends ConnectionLimits {
-  readonly headers: number
   readonly headerBytes: number
   readonly headersTimeout: number
   readonly keepAliveTimeout: number
@@ -61,9 +60,9 @@ export class EdgeServer {
       shouldUpgradeCallback: (req) => this.#mayUpgrade(req),
       optimizeEmptyRequests: true,
     })
-    // Some releases of Node drop what is more, and a dropped `Authorization` would be another request. So it keeps one
-    // too many, by which the handler sees that there are more.
-    server.maxHeadersCount = limits.headers + 1
+    // Some releases of Node drop what is more, and without its `Authorization` a request would be another one. So none
+    // is dropped here, and the handler counts them; their bytes are bounded above.
+    server.maxHeadersCount = 0
     server.setTimeout(limits.idleTimeout, (socket) => this.#endIdle(socket))
     boundConnections(server, limits, {
       isProxy: (peer) => current().trusts(peer),

@@ -51,7 +51,7 @@ for (const [what, first, rest] of [
     `${message(HEARTBEAT, H2C)}POST /api/saves HTTP/1.1\r\n${HOST}Content-Length: 500\r\n\r\n`,
     message('/api/roms', SESSION),
   ],
-  ['that is no request', `${message(HEARTBEAT, H2C)}non`, 'sense\r\n\r\n'],
+  ['malformed', message(HEARTBEAT, H2C), `${message('/', ['Transfer-Encoding: chunked'], 'POST')}zz\r\n`],
 ] as const) {
   t.test(`what is behind an ignored upgrade, ${what}, is never a request`, async (t) => {
     standin.forget()
