@@ -59,7 +59,7 @@ export function renderDenial(
 }
 
 function retryAfter(denial: Denial, status: number): RawHeaders {
-  const seconds = denial.retryAfter ?? (status === 503 ? RETRY_AFTER : undefined)
+  const seconds = denial.retryAfter ?? (status === 503 || status === 429 ? RETRY_AFTER : undefined)
   return seconds === undefined || status === 404 ? [] : ['Retry-After', String(seconds)]
 }
 

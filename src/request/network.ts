@@ -4,6 +4,9 @@ export function plainAddress(address: string): string {
   return mapped?.[1] ?? address
 }
 
+/** The first half spelt out, as sockets and proxies write it (RFC 5952 §4): nothing to compute, on every request. */
+const FOUR_GROUPS = /^(?:(?:0|[1-9a-f][\da-f]{0,3}):){4}/
+
 /**
  * What one client can send from, for counting: an IPv4 address as it is; of an IPv6 address the first 64 bits, since
  * every subscriber has at least that many to himself (RFC 6177 §2).
@@ -12,6 +15,8 @@ export function plainAddress(address: string): string {
  */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address
+  const [plain] = FOUR_GROUPS.exec(address) ?? []
+  if (plain !== undefined) return `${plain}:/64`
   const [left = '', right] = address.split('::')
   const before = groupsOf(left)
   const after = groupsOf(right ?? '')
