@@ -1,12 +1,10 @@
 import { hash } from '@node-rs/bcrypt'
 import t from 'tap'
 import { createBasicAuthenticator } from '../../src/authenticators/basic.ts'
-import { createGate } from '../../src/authenticators/gate.ts'
 import { createPasswordVerifier } from '../../src/authenticators/password.ts'
 import { ScopeSet } from '../../src/identity/scope.ts'
 import { readFixture } from '../support/romm/facts.ts'
 import { attemptsOf } from '../support/attempts.ts'
-import { settled } from '../directory/source.ts'
 import { client, People, scopesOf, told, user } from './people.ts'
 
 const COST = 4
@@ -136,41 +134,4 @@ t.test('the verifier agrees with RomM’s', async (t) => {
   for (const none of ['', '1a12ef3c-adfa-42f9-9099-6909b5df29f8', '!', '*', HASH.slice(0, -1), `${HASH}x`]) {
     t.equal(await verify(PASSWORD, none), false, `"${none}" is no hash`)
   }
-})
-
-t.test('a gate lets so many in at once and the rest in the order they came', async (t) => {
-  const gate = createGate({ what: 'work', atOnce: 2, waiting: 6 })
-  const begun: number[] = []
-  const held: PromiseWithResolvers<number>[] = []
-  const enter = (number: number): Promise<number> =>
-    gate('one', () => {
-      begun.push(number)
-      const work = Promise.withResolvers<number>()
-      held[number] = work
-      return work.promise
-    })
-  const results = Promise.allSettled([0, 1, 2, 3, 4, 5].map(enter))
-  await settled()
-  t.same(begun, [0, 1])
-  held[1]?.reject(new Error('failed'))
-  await settled()
-  t.same(begun, [0, 1, 2], 'who fails makes room too')
-  held[0]?.resolve(0)
-  held[2]?.resolve(2)
-  await settled()
-  t.same(begun, [0, 1, 2, 3, 4])
-  held[3]?.resolve(3)
-  held[4]?.resolve(4)
-  t.same(
-    (await results).map((result) => (result.status === 'fulfilled' ? result.value : String(result.reason))),
-    [0, 'Error: failed', 2, 3, 4, 'PosternError: work: too many wait'],
-  )
-  const again = [6, 7, 8].map(enter)
-  await settled()
-  t.same(begun.slice(5), [6, 7], 'it has as much room as at first')
-  for (const number of [6, 7, 8]) {
-    held[number]?.resolve(number)
-    await settled()
-  }
-  t.same(await Promise.all(again), [6, 7, 8])
 })
