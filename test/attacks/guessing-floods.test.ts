@@ -1,5 +1,5 @@
 import t from 'tap'
-import { freshLadder, lines, message, talk } from '../gateway/support.ts'
+import { ASK_FREELY, freshLadder, lines, message, talk } from '../gateway/support.ts'
 import { as } from '../support/romm/ask.ts'
 import { freshRedis } from '../support/services.ts'
 import { ATTACKER, basicOf, HOME, PASSWORD, passwordOf, stage, times, unknownToken } from './guessing.ts'
@@ -42,6 +42,18 @@ t.test('a flood of passwords from a few addresses does not keep newcomers out', 
   )
   t.same(await Promise.all(newcomers), times(5, 200))
   await Promise.all(flood)
+})
+
+t.test('where RomM is asked it is not asked to guess', async (t) => {
+  const { basic, standin, clock } = await stage(t, { settings: ASK_FREELY })
+  t.same(await basic(HOME, ['vera', PASSWORD]), [200])
+  standin.forget()
+  t.same(await basic(ATTACKER, ['vera', 'a'], ['VERA', 'b'], ['Vera ', 'c'], ['vera', 'd']), times(4, 401))
+  t.same(await basic(ATTACKER, ['vera', 'e'], ['vera', 'f']), [429, 429])
+  t.equal(standin.questions, 4)
+  clock.advance(60_000)
+  t.same(await basic(ATTACKER, ['vera', 'g'], ['vera', 'h'], ['vera', PASSWORD]), [401, 429, 200])
+  t.same(await basic(HOME, ['vera', PASSWORD]), [200])
 })
 
 t.test('replicas count together, and each by itself while their Redis is away', async (t) => {

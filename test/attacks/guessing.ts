@@ -32,7 +32,7 @@ export interface Stage extends TestGateway {
 /** A gateway behind a trusted proxy, with low limits. @param text YAML, before the settings */
 export async function stage(
   t: Test,
-  ladder: Ladder,
+  ladder: Pick<Ladder, 'settings'>,
   settings: Record<string, string> = {},
   text?: string,
 ): Promise<Stage> {

@@ -24,11 +24,18 @@ const GUESSES = (
     ['POST /api/reset-password', [400, 401, 404]],
     ['POST /api/users/register', [400, 401, 404]],
   ] as const
-).map(([row, wrong]) => ({
-  parts: row.split(/[ /]+/),
-  wrong: new Set<number>(wrong),
-  inPath: row.includes('{'),
-}))
+).map(([row, wrong]) => {
+  const [method = '', path = ''] = row.split(' ')
+  const [prefix = ''] = path.split('{')
+  return {
+    method,
+    /** What every such path begins with: most requests are told apart by it. */
+    prefix,
+    segments: segmentsOf(path),
+    wrong: new Set<number>(wrong),
+    inPath: prefix !== path,
+  }
+})
 
 /** @param users undefined without the database: then only RomM knows which names are one */
 export function rommGuesses(
@@ -56,10 +63,15 @@ export function rommGuesses(
   }
 }
 
-function rowOf({ method, target }: GatewayRequest): (typeof GUESSES)[number] | undefined {
-  const asked = [method === 'HEAD' ? 'GET' : method, ...segmentsOf(target.path)]
+function rowOf({ method, target: { path } }: GatewayRequest): (typeof GUESSES)[number] | undefined {
+  const asked = method === 'HEAD' ? 'GET' : method
   return GUESSES.find(
-    ({ parts }) =>
-      parts.length === asked.length && parts.every((part, i) => part === asked[i] || part.startsWith('{')),
+    (row) => row.method === asked && path.startsWith(row.prefix) && matches(row.segments, segmentsOf(path)),
+  )
+}
+
+function matches(template: readonly string[], asked: readonly string[]): boolean {
+  return (
+    template.length === asked.length && template.every((part, i) => part === asked[i] || part.startsWith('{'))
   )
 }
