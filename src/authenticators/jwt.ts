@@ -2,9 +2,11 @@ import { createSecretKey } from 'node:crypto'
 import { compactVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { sha256 } from '../directory/digest.ts'
-import type { NamedUser } from '../directory/records.ts'
+import type { NamedUser, UserRecord } from '../directory/records.ts'
+import type { Ties } from '../directory/ties.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { JwtCredential } from '../identity/credential.ts'
+import type { Principal } from '../identity/principal.ts'
 import { chain } from '../pipeline/maybe.ts'
 import { authenticated, rejected } from '../pipeline/outcome.ts'
 import type { Authenticator, MaybePromise, Outcome, Rejection } from '../pipeline/outcome.ts'
@@ -101,35 +103,52 @@ export interface UserDirectory {
   userByName(name: string): MaybePromise<NamedUser | undefined>
 }
 
+/** @param ties by the token's digest, to the user whom its name meant when it was first seen */
 export function createJwtAuthenticator(
   verifier: JwtVerifier,
   users: UserDirectory,
+  ties: Pick<Ties, 'belongs'>,
 ): Authenticator<JwtCredential> {
   const principals = new PrincipalMemo<AccessClaims>()
 
-  const conclude = (claims: AccessClaims, named: NamedUser | undefined): Outcome => {
+  const admit = (token: string, claims: AccessClaims, user: UserRecord): MaybePromise<Outcome> => {
+    const known = principals.find(claims, user)
+    if (known !== undefined) return authenticated(known)
+    return chain(ties.belongs(sha256(token), claims.username, user), (owner) =>
+      owner === undefined
+        ? rejected('revoked')
+        : authenticated(principals.get(claims, owner, () => jwtPrincipal(claims, owner))),
+    )
+  }
+
+  const conclude = (
+    token: string,
+    claims: AccessClaims,
+    named: NamedUser | undefined,
+  ): MaybePromise<Outcome> => {
     if (named === undefined) return rejected('unknown_user')
     if (named.kind === 'ambiguous') return rejected('ambiguous_user')
-    const { user } = named
-    if (!user.enabled) return rejected('disabled_user')
-    const principal = principals.get(claims, user, () => ({
-      mode: 'jwt',
-      owner: { subject: user.id, username: user.username, role: user.role },
-      grant: { kind: 'known', scopes: user.scopes.intersect(claims.scopes) },
-      expiresAt: claims.expiresAt,
-      tokenId: undefined,
-      deviceId: undefined,
-    }))
-    return authenticated(principal)
+    return named.user.enabled ? admit(token, claims, named.user) : rejected('disabled_user')
   }
 
   return {
-    authenticate: (credential) =>
-      chain(verifier.verify(credential.token), (claims) =>
+    authenticate: ({ token }) =>
+      chain(verifier.verify(token), (claims) =>
         typeof claims === 'string'
           ? rejected(claims)
-          : chain(users.userByName(claims.username), (named) => conclude(claims, named)),
+          : chain(users.userByName(claims.username), (named) => conclude(token, claims, named)),
       ),
+  }
+}
+
+function jwtPrincipal(claims: AccessClaims, user: UserRecord): Principal {
+  return {
+    mode: 'jwt',
+    owner: { subject: user.id, username: user.username, role: user.role },
+    grant: { kind: 'known', scopes: user.scopes.intersect(claims.scopes) },
+    expiresAt: claims.expiresAt,
+    tokenId: undefined,
+    deviceId: undefined,
   }
 }
 

@@ -21,6 +21,17 @@ export function fallback(first: Authenticator, next: Authenticator): Authenticat
   }
 }
 
+/** `authenticator`, for credentials that are not held for revoked: it might not know. */
+export function unlessRevoked(
+  authenticator: Authenticator,
+  isRevoked: (credential: Credential) => Promise<boolean>,
+): Authenticator {
+  return {
+    authenticate: async (credential, client) =>
+      (await isRevoked(credential)) ? rejected('revoked') : authenticator.authenticate(credential, client),
+  }
+}
+
 /** Each kind of credential goes to its own authenticator. */
 export function byKind(
   authenticators: Readonly<Record<Exclude<CredentialKind, 'malformed'>, Authenticator>>,

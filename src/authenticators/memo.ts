@@ -14,9 +14,14 @@ interface Made {
 export class PrincipalMemo<K extends WeakKey> {
   readonly #made = new WeakMap<K, Made>()
 
-  get(carrier: K, user: UserRecord, make: () => Principal): Principal {
+  find(carrier: K, user: UserRecord): Principal | undefined {
     const made = this.#made.get(carrier)
-    if (made !== undefined && made.user === user) return made.principal
+    return made?.user === user ? made.principal : undefined
+  }
+
+  get(carrier: K, user: UserRecord, make: () => Principal): Principal {
+    const known = this.find(carrier, user)
+    if (known !== undefined) return known
     const principal = Object.freeze(make())
     this.#made.set(carrier, { user, principal })
     return principal

@@ -27,6 +27,8 @@ interface Flight<V> {
   answer: Promise<V | undefined>
   /** Its key was forgotten meanwhile. */
   overtaken: boolean
+  /** Only the source's own word will do. */
+  readonly anew: boolean
 }
 
 /** A question for many at once. */
@@ -85,6 +87,21 @@ export class Lookup<V extends object> {
     return found === 'absent' ? undefined : found
   }
 
+  /**
+   * What the source says from now on, whatever is known.
+   * @throws PosternError `could_not_check`
+   */
+  async findAnew(key: string): Promise<V | undefined> {
+    let older = this.#flights.get(key)
+    while (older !== undefined) {
+      await older.answer.catch(() => undefined)
+      const next = this.#flights.get(key)
+      // Another one for which memory does not do began after we were asked.
+      older = next?.anew === true ? undefined : next
+    }
+    return this.#settle(key, () => this.#joinable(key) ?? this.#begin(key, () => this.#loadOne(key), true))
+  }
+
   /** What is known of a key counts no longer, an answer that is under way included. It leaves nothing behind. */
   forgetKey(key: string): void {
     this.#known.forgetKey(key)
@@ -140,10 +157,7 @@ export class Lookup<V extends object> {
     for (const [key, before] of known) this.#known.confirm(key, before, answers.get(key), asking)
   }
 
-  /** Asks until an answer comes that no change overtook, for as long as one question may take. */
   async #ask(key: string, load: () => Promise<V | undefined>): Promise<V | undefined> {
-    const { clock, deadline } = this.#options
-    const since = clock.monotonic()
     const batch = this.#batch
     if (batch?.known.has(key) === true) {
       // Everybody asks at once for what a change put in doubt; the batch under way asks for all of them.
@@ -151,8 +165,15 @@ export class Lookup<V extends object> {
       const confirmed = this.#known.find(key)
       if (confirmed !== undefined && confirmed !== 'absent') return confirmed
     }
+    return this.#settle(key, () => this.#joinable(key) ?? this.#begin(key, load))
+  }
+
+  /** Asks until an answer comes that no change overtook, for as long as one question may take. */
+  async #settle(key: string, fly: () => Flight<V>): Promise<V | undefined> {
+    const { clock, deadline } = this.#options
+    const since = clock.monotonic()
     for (;;) {
-      const flight = this.#joinable(key) ?? this.#begin(key, load)
+      const flight = fly()
       const answer = await flight.answer
       if (!this.#isOvertaken(flight, key, answer)) return answer
       if (clock.monotonic() - since >= deadline) {
@@ -174,9 +195,9 @@ export class Lookup<V extends object> {
     return overtaken || this.#known.isOvertaken(asking.asOf, key, answer)
   }
 
-  #begin(key: string, load: () => Promise<V | undefined>): Flight<V> {
+  #begin(key: string, load: () => Promise<V | undefined>, anew = false): Flight<V> {
     const asking = this.#known.asking()
-    const flight: Flight<V> = { asking, answer: Promise.resolve(undefined), overtaken: false }
+    const flight: Flight<V> = { asking, answer: Promise.resolve(undefined), overtaken: false, anew }
     flight.answer = this.#answer(key, load, flight).finally(() => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key)
     })
@@ -187,7 +208,7 @@ export class Lookup<V extends object> {
   async #answer(key: string, load: () => Promise<V | undefined>, flight: Flight<V>): Promise<V | undefined> {
     const { shared, freshFor, clock } = this.#options
     const { at } = flight.asking
-    const generation = shared?.generation()
+    const generation = flight.anew ? undefined : shared?.generation()
     const elsewhere = generation === undefined ? undefined : await shared?.get(key, generation)
     if (elsewhere !== undefined && elsewhere.age < freshFor) {
       this.counts.shared++
@@ -200,7 +221,7 @@ export class Lookup<V extends object> {
         shared?.put(key, value, freshFor - (clock.monotonic() - at), generation)
       return this.#store(key, value, flight, at)
     } catch (error) {
-      const known = this.#known.findStale(key)
+      const known = flight.anew ? undefined : this.#known.findStale(key)
       if (known === undefined) throw error
       this.counts.stale++
       return known

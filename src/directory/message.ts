@@ -1,6 +1,6 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
 import { parseChange } from './change.ts'
 import type { Change } from './change.ts'
+import { seal, unseal } from './seal.ts'
 
 /** What replicas tell each other; `number` rises with every message of one sender. */
 export type Message = { readonly from: string; readonly number: number } & (
@@ -23,22 +23,13 @@ export class MessageSeal {
   }
 
   write(message: Message): string {
-    const body = JSON.stringify(message)
-    return `${this.#sign(body).toString('base64url')}.${body}`
+    return seal(this.#secret, this.#place, JSON.stringify(message))
   }
 
   /** @returns undefined for anything that none of us wrote */
   read(text: string): Message | undefined {
-    const dot = text.indexOf('.')
-    const body = text.slice(dot + 1)
-    const given = Buffer.from(text.slice(0, Math.max(dot, 0)), 'base64url')
-    const wanted = this.#sign(body)
-    if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return undefined
-    return parse(JSON.parse(body))
-  }
-
-  #sign(body: string): Buffer {
-    return createHmac('sha256', this.#secret).update(`${this.#place.length}:${this.#place}${body}`).digest()
+    const body = unseal(this.#secret, this.#place, text)
+    return body === undefined ? undefined : parse(JSON.parse(body))
   }
 }
 

@@ -1,6 +1,6 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Clock } from '../identity/clock.ts'
+import { seal, unseal } from './seal.ts'
 
 /** What another replica confirmed lately. */
 export interface SharedTier<V extends object> {
@@ -39,19 +39,14 @@ export interface SharedTierOptions<V> {
 export function createSharedTier<V extends object>(options: SharedTierOptions<V>): SharedTier<V> {
   const { redis, clock, freshFor } = options
   const nameOf = (key: string, generation: string): string => `${options.prefix}${generation}:${key}`
-  const sign = (name: string, expiry: string, body: string): Buffer =>
-    createHmac('sha256', options.secret)
-      .update(`${name.length}:${name}${freshFor}:${expiry}:${body}`)
-      .digest()
+  const placeOf = (name: string): string => `${name} ${freshFor}`
 
   const read = (name: string, text: string, ttl: number): { value: V; age: number } | undefined => {
-    const [expiry = '', mac = '', ...rest] = text.split('.')
-    const body = rest.join('.')
-    const given = Buffer.from(mac, 'base64url')
-    const wanted = sign(name, expiry, body)
-    if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return undefined
-    const left = Math.min(ttl, Number(expiry) - clock.now())
-    const value = options.parse(JSON.parse(body))
+    const sealed = unseal(options.secret, placeOf(name), text)
+    if (sealed === undefined) return undefined
+    const space = sealed.indexOf(' ')
+    const left = Math.min(ttl, Number(sealed.slice(0, space)) - clock.now())
+    const value = options.parse(JSON.parse(sealed.slice(space + 1)))
     return value === undefined || !(left > 0) || left > freshFor ? undefined : { value, age: freshFor - left }
   }
 
@@ -75,7 +70,7 @@ export function createSharedTier<V extends object>(options: SharedTierOptions<V>
       const name = nameOf(key, generation)
       const expiry = String(Math.floor(clock.now()) + life)
       const body = JSON.stringify(options.serialize(value))
-      const text = `${expiry}.${sign(name, expiry, body).toString('base64url')}.${body}`
+      const text = seal(options.secret, placeOf(name), `${expiry} ${body}`)
       redis.set(name, text, 'PX', life).catch(() => undefined)
     },
   }

@@ -205,9 +205,9 @@ export class Runtime {
   }
 
   #identity(): DecideOptions['identity'] {
-    const { carrier, authenticator, guest } = this.profile
+    const { carrier, authenticator, isRevoked, guest } = this.profile
     const { scopes, conflict } = this.config
-    return { carrier, guest, conflict, authenticator: withImplied(authenticator, scopes.implies) }
+    return { carrier, isRevoked, guest, conflict, authenticator: withImplied(authenticator, scopes.implies) }
   }
 
   #profileContext(): ProfileContext {
@@ -253,9 +253,10 @@ export class Runtime {
   /** Batches; and looks at the sockets, regularly and after each batch. */
   #startWatching({ authenticator }: DecideOptions['identity']): (() => void)[] {
     const { clock, logger } = this.#context
-    const { revalidate: interval, staleIfError } = this.config.cache
+    const { revalidate: interval } = this.config.cache
     const { sockets } = this.upstream
-    const { look, stop } = watchSockets({ sockets, authenticator, clock, interval, staleIfError })
+    const patience = interval + BATCH_DEADLINE
+    const { look, stop } = watchSockets({ sockets, authenticator, clock, interval, patience })
     const batches = startRevalidation(this.profile.lookups, {
       clock,
       interval,

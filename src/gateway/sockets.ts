@@ -11,8 +11,8 @@ export interface SocketWatchOptions {
   readonly clock: Clock
   /** Milliseconds between two looks at every open socket. */
   readonly interval: number
-  /** Milliseconds for which a socket stays open whose credential cannot be checked. */
-  readonly staleIfError: number
+  /** Milliseconds for which a socket stays open while its credential cannot be checked: longer than a hiccup. */
+  readonly patience: number
 }
 
 export interface SocketWatch {
@@ -40,7 +40,7 @@ export function watchSockets(options: SocketWatchOptions): SocketWatch {
 }
 
 function confirm(options: SocketWatchOptions, permit: Permit, confirmedAt: WeakMap<Permit, number>): void {
-  const { sockets, authenticator, clock, staleIfError } = options
+  const { sockets, authenticator, clock, patience } = options
   const { credential, principal } = permit
   // The guest has no credential that could die; what expires does so whatever anybody says.
   if (credential === undefined || principal === undefined) return
@@ -53,7 +53,7 @@ function confirm(options: SocketWatchOptions, permit: Permit, confirmedAt: WeakM
     const isSame =
       found?.kind === 'authenticated' && found.principal.owner?.subject === principal.owner?.subject
     if (isSame) confirmedAt.set(permit, clock.monotonic())
-    else if (found !== undefined || clock.monotonic() - (confirmedAt.get(permit) ?? 0) >= staleIfError) {
+    else if (found !== undefined || clock.monotonic() - (confirmedAt.get(permit) ?? 0) >= patience) {
       sockets.close(permit)
     }
   })

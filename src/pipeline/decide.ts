@@ -27,6 +27,8 @@ export interface DecideOptions {
   readonly identity: {
     readonly carrier: CredentialCarrier
     readonly authenticator: Authenticator
+    /** Whether a credential that nobody need verify is known to be revoked. */
+    readonly isRevoked?: ((credential: Credential) => MaybePromise<boolean>) | undefined
     /** Who an anonymous visitor is, where the operator configured one. */
     readonly guest: Principal | undefined
     /** Two credentials in one request: let the rules of precedence resolve it, or answer 400. */
@@ -108,7 +110,11 @@ function judge(options: DecideOptions, request: GatewayRequest, match: RouteMatc
   const presented = readCredentials(options.identity, request)
   if (typeof presented === 'string') return { ...openly(rule, presented), rule }
   const input = inputOf(rule, presented)
-  if (input !== undefined) return permit(options, request, rule, undefined, input)
+  if (input !== undefined) {
+    return chain(options.identity.isRevoked?.(input) ?? false, (revoked) =>
+      permit(options, request, rule, undefined, revoked ? undefined : input),
+    )
+  }
   return attempt<Decision>(
     () =>
       chain(identify(options, request, rule, presented), (found) => enforce(options, request, rule, found)),

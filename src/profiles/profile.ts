@@ -89,6 +89,8 @@ export interface Profile {
   readonly name: string
   readonly carrier: CredentialCarrier
   readonly authenticator: Authenticator
+  /** Whether a credential is held for revoked here, though the backend might still take it: it goes nowhere. */
+  readonly isRevoked?: (credential: Credential) => MaybePromise<boolean>
   /** Who an anonymous visitor is, where the operator configured one. */
   readonly guest: Principal | undefined
   readonly answers: AnswerStyle

@@ -5,7 +5,7 @@ import { PosternError } from '../../src/errors.ts'
 import { ScopeSet } from '../../src/identity/scope.ts'
 import { readAccessClaims } from '../../src/profiles/romm/access.ts'
 import { virtualClock } from '../support/clock.ts'
-import { client, People, scopesOf, told, user } from './people.ts'
+import { client, People, scopesOf, told, user, tiesTo } from './people.ts'
 
 const SECRET = 'the secret that signs'
 const HEADER = { typ: 'JWT', alg: 'HS256' }
@@ -43,7 +43,8 @@ function stage(secret = SECRET) {
       return key === 'right' ? Promise.resolve() : Promise.reject(new PosternError('could_not_check'))
     },
   })
-  const authenticator = createJwtAuthenticator(verifier, people)
+  const ties = tiesTo(people, ({ id }) => id)
+  const authenticator = createJwtAuthenticator(verifier, people, ties)
   const claims = {
     sub: 'vera',
     iss: 'romm:oauth',
@@ -191,4 +192,17 @@ t.test('a signature is held against a token only when the key is known to be rig
   doubt()
   await t.rejects(present(forged), { code: 'could_not_check' })
   t.match(await present(sign(claims)), { mode: 'jwt' })
+})
+
+t.test('an access token of a name that changed hands is nobody any longer', async (t) => {
+  const { people, claims, present } = stage()
+  const token = sign(claims)
+  t.match(await present(token), { owner: { subject: 'id of vera' } })
+  people.users.length = 0
+  t.equal(await present(token), 'unknown_user')
+  people.users.push(user('vera', { id: 'another' }))
+  t.equal(await present(token), 'revoked')
+  t.match(await present(sign({ ...claims, exp: claims.exp + 1 })), { owner: { subject: 'another' } })
+  people.change('vera', { passwordHash: 'new' })
+  t.equal(await present(token), 'revoked')
 })

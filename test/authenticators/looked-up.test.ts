@@ -3,9 +3,10 @@ import { createSessionAuthenticator } from '../../src/authenticators/session.ts'
 import { createTokenAuthenticator } from '../../src/authenticators/token.ts'
 import { sha256 } from '../../src/directory/digest.ts'
 import type { TokenRecord } from '../../src/directory/records.ts'
+import type { Ties } from '../../src/directory/ties.ts'
 import { ScopeSet } from '../../src/identity/scope.ts'
 import { virtualClock } from '../support/clock.ts'
-import { client, People, scopesOf, told, user } from './people.ts'
+import { client, People, scopesOf, told, user, tiesTo } from './people.ts'
 
 const TOKEN = 'tok_secret'
 
@@ -92,12 +93,12 @@ t.test('a warm token crosses no promise, and a directory that fails is no refusa
   t.end()
 })
 
-t.test('a session is its user, whoever bears the name now', async (t) => {
+t.test('a session is its user', async (t) => {
   const people = new People(user('vera'))
   people.sessions.set('s', Object.freeze({ id: 's', username: 'VERA', deviceId: 'd2' }))
   people.sessions.set('state', Object.freeze({ id: 's', username: undefined, deviceId: undefined }))
   people.sessions.set('orphan', Object.freeze({ id: 's', username: 'gone', deviceId: undefined }))
-  const authenticator = createSessionAuthenticator(people)
+  const authenticator = createSessionAuthenticator(people, passwordTies(people))
   const present = (id: string) => told(authenticator.authenticate({ kind: 'session', id }, client))
   const principal = await present('s')
   t.match(principal, {
@@ -117,4 +118,56 @@ t.test('a session is its user, whoever bears the name now', async (t) => {
   t.equal(await present('s'), 'disabled_user')
   people.users.push(user('Vera'))
   t.equal(await present('s'), 'ambiguous_user')
+})
+
+function passwordTies(people: People): Ties {
+  return tiesTo(people, ({ id, username, passwordHash }) => `${id} ${username} ${passwordHash}`)
+}
+
+for (const [what, change] of Object.entries({
+  'has another password': (people) => people.change('vera', { passwordHash: 'new' }),
+  'has another name for a while': (people) => {
+    people.change('vera', { username: 'Verena' })
+  },
+  'may not sign in for a while': (people) => people.change('vera', { enabled: false }),
+  'is somebody else': (people) => people.change('vera', { id: 'another' }),
+} satisfies Record<string, (people: People) => void>)) {
+  t.test(`a session ends for good when its user ${what}`, async (t) => {
+    const people = new People(user('vera', { passwordHash: 'old' }))
+    const authenticator = createSessionAuthenticator(people, passwordTies(people))
+    const present = (id: string) => told(authenticator.authenticate({ kind: 'session', id }, client))
+    people.sessions.set('s', Object.freeze({ id: 's', username: 'vera', deviceId: undefined }))
+    t.match(await present('s'), { mode: 'session' })
+    change(people)
+    t.type(await present('s'), 'string')
+    people.users[0] = user('vera', { passwordHash: 'old' })
+    t.equal(await present('s'), 'revoked', 'though everything is as it was')
+    people.sessions.set('later', Object.freeze({ id: 'later', username: 'vera', deviceId: undefined }))
+    t.match(await present('later'), { mode: 'session' }, 'a session since is none of those')
+    people.users.push(user('bob'))
+    people.sessions.set('s', Object.freeze({ id: 's', username: 'bob', deviceId: undefined }))
+    t.match(await present('s'), { owner: { username: 'bob' } }, 'nor is a login over it')
+  })
+}
+
+t.test('what does not concern who signs in ends no session', async (t) => {
+  const people = new People(user('vera', { passwordHash: 'same' }))
+  const authenticator = createSessionAuthenticator(people, passwordTies(people))
+  people.sessions.set('s', Object.freeze({ id: 's', username: 'vera', deviceId: undefined }))
+  const present = () => told(authenticator.authenticate({ kind: 'session', id: 's' }, client))
+  t.match(await present(), { owner: { role: 'user' } })
+  people.change('vera', { role: 'admin' })
+  t.match(await present(), { owner: { role: 'admin' } })
+})
+
+t.test('a session that is newer than what is known of its user is no worse for it', async (t) => {
+  const people = new People(user('vera', { passwordHash: 'old' }))
+  const now = new People(user('vera', { passwordHash: 'new' }))
+  const ties = passwordTies(now)
+  const authenticator = createSessionAuthenticator(people, ties)
+  people.sessions.set('s', Object.freeze({ id: 's', username: 'vera', deviceId: undefined }))
+  const present = () => told(authenticator.authenticate({ kind: 'session', id: 's' }, client))
+  t.match(await present(), { mode: 'session' })
+  people.change('vera', { passwordHash: 'new' })
+  t.match(await present(), { mode: 'session' })
 })

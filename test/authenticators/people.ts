@@ -1,4 +1,5 @@
 import type { NamedUser, SessionRecord, TokenRecord, UserRecord } from '../../src/directory/records.ts'
+import { Ties } from '../../src/directory/ties.ts'
 import { ScopeSet } from '../../src/identity/scope.ts'
 import type { Principal } from '../../src/identity/principal.ts'
 import type { MaybePromise, Outcome } from '../../src/pipeline/outcome.ts'
@@ -66,6 +67,11 @@ export class People {
     if (this.broken !== undefined) throw this.broken
     return this
   }
+}
+
+/** Ties of this process alone. */
+export function tiesTo(people: People, tieOf: (user: UserRecord) => string): Ties {
+  return new Ties({ maxEntries: 100, tieOf, anew: async (name) => people.userByName(name), store: undefined })
 }
 
 /** The principal, or the word for why there is none. */

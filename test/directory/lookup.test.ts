@@ -393,3 +393,27 @@ t.test('an overtaken answer is not shared', async (t) => {
   t.equal(await waiting, undefined)
   t.equal(shared.entries.size, 0)
 })
+
+t.test('the source can be asked whatever is known, by all who want it at once', async (t) => {
+  const { source, lookup, ask } = stage()
+  source.rows.set('k', { word: 'old' })
+  source.hold()
+  const older = ask('k')
+  await settled()
+  source.rows.set('k', { word: 'new' })
+  const anew = [lookup.findAnew('k'), lookup.findAnew('k')]
+  source.letGo()
+  t.same(await older, { word: 'old' })
+  t.same(await Promise.all(anew), [{ word: 'new' }, { word: 'new' }], 'not what was under way')
+  t.equal(source.questions.length, 2)
+  t.same(lookup.find('k'), { word: 'new' })
+})
+
+t.test('what was known before the source went away is nothing new', async (t) => {
+  const { source, lookup } = stage({ shared: tier() })
+  source.rows.set('k', { word: 'w' })
+  await lookup.find('k')
+  source.broken = new Error('away')
+  await t.rejects(lookup.findAnew('k'), couldNotCheck)
+  t.same(lookup.find('k'), { word: 'w' })
+})

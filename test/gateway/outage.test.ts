@@ -14,7 +14,7 @@ import { fillSessions } from '../support/romm/fixture.ts'
 import { signJwt } from '../support/romm/jwt.ts'
 import { startStandin } from '../support/romm/standin.ts'
 import { freshRedis } from '../support/services.ts'
-import { fixture, freshLadder, lines, message, RawClient, talk } from './support.ts'
+import { eventually, fixture, freshLadder, lines, message, RawClient, talk } from './support.ts'
 
 const ladder = await freshLadder(t)
 const SECOND = 1_000
@@ -32,15 +32,6 @@ interface Ready {
 async function readyz({ probesPort }: TestGateway): Promise<Ready> {
   const answer = await ask(probesPort, '/readyz')
   return { code: answer.status, ...(JSON.parse(answer.text) as Omit<Ready, 'code'>) }
-}
-
-/** Looks again and again, since servers come back when they do. @throws after ten seconds */
-async function eventually(look: () => Promise<boolean>): Promise<void> {
-  const giveUp = AbortSignal.timeout(10_000)
-  while (!(await look())) {
-    giveUp.throwIfAborted()
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
 }
 
 t.test('without RomM’s Redis, sessions are asked of RomM', async (t) => {

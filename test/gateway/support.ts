@@ -211,3 +211,12 @@ export function isRefusal(t: Test, answer: RawAnswer, status: number, reason: st
   if (status === 404) t.equal(answer.body, '{"detail":"Not Found"}')
   else t.match(JSON.parse(answer.body), { reason, request_id: answer.one('x-request-id') })
 }
+
+/** Looks again and again, since servers come back when they do. @throws after ten seconds */
+export async function eventually(look: () => Promise<boolean>): Promise<void> {
+  const giveUp = AbortSignal.timeout(10_000)
+  while (!(await look())) {
+    giveUp.throwIfAborted()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}

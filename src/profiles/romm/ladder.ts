@@ -10,7 +10,7 @@ import type { Attempts } from '../../authenticators/attempts.ts'
 import { createBasicAuthenticator } from '../../authenticators/basic.ts'
 import { createJwtAuthenticator, createJwtVerifier } from '../../authenticators/jwt.ts'
 import type { JwtVerifier } from '../../authenticators/jwt.ts'
-import { byKind, fallback, only } from '../../authenticators/ladder.ts'
+import { byKind, fallback, only, unlessRevoked } from '../../authenticators/ladder.ts'
 import { createPasswordVerifier, DECOY_HASH } from '../../authenticators/password.ts'
 import { createSessionAuthenticator } from '../../authenticators/session.ts'
 import { createTokenAuthenticator } from '../../authenticators/token.ts'
@@ -20,6 +20,8 @@ import type { Authenticator } from '../../pipeline/outcome.ts'
 import type { LadderStep } from '../profile.ts'
 import { readAccessClaims } from './access.ts'
 import type { RommSessions, RommUsers } from './directory.ts'
+import { isCut } from './ties.ts'
+import type { RommTies } from './ties.ts'
 
 export interface LadderParts {
   readonly ask: Ask
@@ -31,6 +33,8 @@ export interface LadderParts {
   readonly confirmSecret: () => Promise<void>
   readonly users: RommUsers | undefined
   readonly sessions: RommSessions | undefined
+  /** Where there are users. */
+  readonly ties: RommTies | undefined
   readonly clock: Clock
   readonly maxEntries: number
 }
@@ -43,7 +47,7 @@ export function buildLadder(parts: LadderParts): {
   readonly authenticator: Authenticator
   readonly steps: LadderStep[]
 } {
-  const { users, sessions, secret, clock, maxEntries } = parts
+  const { users, sessions, ties, secret, clock, maxEntries } = parts
   const inquiry = createInquiry(parts)
   const verifier =
     secret === undefined
@@ -65,13 +69,13 @@ export function buildLadder(parts: LadderParts): {
     token: createAskedToken(inquiry),
   }
   const local = {
-    session: sessions && only('session', createSessionAuthenticator(sessions)),
+    session: sessions && ties && only('session', createSessionAuthenticator(sessions, ties.sessions)),
     basic: users && only('basic', basicOf(users, parts)),
-    jwt: verifier && verifiedJwt(verifier, inquiry, users),
+    jwt: verifier && verifiedJwt(verifier, inquiry, parts),
     token: users && only('token', createTokenAuthenticator(users, clock)),
   }
   const step = (kind: keyof typeof asked): Authenticator =>
-    local[kind] === undefined ? asked[kind] : fallback(local[kind], asked[kind])
+    local[kind] === undefined ? asked[kind] : fallback(local[kind], alive(asked[kind], ties))
   return {
     authenticator: byKind({
       session: step('session'),
@@ -91,14 +95,21 @@ function basicOf(
   return createBasicAuthenticator({ users, verify, decoyHash: DECOY_HASH, maxEntries })
 }
 
+/** RomM lets in what is cut here. */
+function alive(asked: Authenticator, ties: RommTies | undefined): Authenticator {
+  return ties === undefined ? asked : unlessRevoked(asked, (credential) => isCut(ties, credential))
+}
+
 /** With the secret alone the signature is checked here and the user asked for. */
 function verifiedJwt(
   verifier: JwtVerifier,
   inquiry: ReturnType<typeof createInquiry>,
-  users: RommUsers | undefined,
+  { users, ties }: LadderParts,
 ): Authenticator {
   const asked = createAskedJwt(inquiry, verifier)
-  return users === undefined ? asked : fallback(only('jwt', createJwtAuthenticator(verifier, users)), asked)
+  if (users === undefined || ties === undefined) return asked
+  const local = createJwtAuthenticator(verifier, users, ties.accessTokens)
+  return fallback(only('jwt', local), alive(asked, ties))
 }
 
 function jwtStep(verified: boolean, looked: boolean): string {

@@ -10,7 +10,7 @@ import type { Batched } from '../../directory/revalidation.ts'
 import { asPosternError } from '../../errors.ts'
 import type { Credential } from '../../identity/credential.ts'
 import type { Principal } from '../../identity/principal.ts'
-import type { Authenticator } from '../../pipeline/outcome.ts'
+import type { Authenticator, MaybePromise } from '../../pipeline/outcome.ts'
 import type { Permit } from '../../pipeline/permit.ts'
 import type { Reason } from '../../pipeline/reason.ts'
 import type { RouteRule } from '../../pipeline/rule.ts'
@@ -33,6 +33,7 @@ import { PROTECTED_PREFIXES, rommRules } from './routes.ts'
 import { READ_SCOPES } from './scopes.ts'
 import { RommSessionStore } from './sessions.ts'
 import { RommSources } from './sources.ts'
+import { isCut, rommTies } from './ties.ts'
 import { createTranslation } from './translate.ts'
 import { passwordVerdicts, sharedVerdicts } from './verdicts.ts'
 import type { VerdictTiming } from './verdicts.ts'
@@ -80,6 +81,7 @@ export class RommProfile implements Profile {
     clearSession: CLEAR_SESSION,
   }
   readonly guess: NonNullable<Profile['guess']>
+  readonly isRevoked: (credential: Credential) => MaybePromise<boolean>
   readonly translate: (principal: Principal) => Credential | undefined
   readonly #options: RommOptions
   readonly #context: ProfileContext
@@ -124,6 +126,8 @@ export class RommProfile implements Profile {
     const users = (this.#users = this.#sources && new RommUsers(this.#sources, context, this.#binding()))
     const sessions =
       this.#redis && users && new RommSessions(new RommSessionStore(this.#redis), users, context)
+    const ties = users && rommTies(users, context, this.#binding())
+    this.isRevoked = (credential) => ties !== undefined && isCut(ties, credential)
     const verdicts = sharedVerdicts(context, options.ask, this.#binding())
     const passwords = passwordVerdicts(context, options.ask)
     this.#known = { users, sessions, verdicts, passwordVerdicts: passwords }
@@ -139,6 +143,7 @@ export class RommProfile implements Profile {
       confirmSecret: () => this.#instance.confirmSecret(),
       users,
       sessions,
+      ties,
       clock: context.clock,
       maxEntries: context.freshness.maxEntries,
     })

@@ -1,9 +1,10 @@
 import t from 'tap'
 import { changesOf } from '../../../src/profiles/romm/broadcast.ts'
 
+const said = (data: unknown): string =>
+  JSON.stringify({ method: 'emit', event: 'permissions:changed', data, namespace: '/' })
+
 t.test('whose permissions changed is read as RomM says it, and is everybody where it does not say', (t) => {
-  const said = (data: unknown): string =>
-    JSON.stringify({ method: 'emit', event: 'permissions:changed', data, namespace: '/' })
   t.same(changesOf(said([{ user_id: 7 }])), [{ kind: 'user', id: '7' }])
   t.same(changesOf(said({ user_id: 7 })), [{ kind: 'user', id: '7' }])
   t.same(changesOf(said([{ user_id: 7 }, { user_id: 8 }])), [
