@@ -4,7 +4,6 @@ import type { Attempts } from '../authenticators/attempts.ts'
 import { withImplied } from '../authenticators/implied.ts'
 import { PosternError } from '../errors.ts'
 import type { Config } from '../config/schema.ts'
-import { startRevalidation } from '../directory/revalidation.ts'
 import { corsOfUpstream, noCors, ownCors } from '../edge/cors.ts'
 import type { Cors } from '../edge/cors.ts'
 import { EdgeHandler } from '../edge/handler.ts'
@@ -26,13 +25,11 @@ import { readRules } from '../routes/rules.ts'
 import type { RouteLayer } from '../routes/table.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { createAttempts, limitAttempts } from './attempts.ts'
-import { Changes } from './changes.ts'
 import { createClients } from './clients.ts'
+import { Coherence } from './coherence.ts'
 import { documentOptions } from './document.ts'
 import { createOutgoing } from './identity.ts'
-import { KeyAgreement } from './keys.ts'
 import { createProfile } from './profile.ts'
-import { SharedRedis } from './shared.ts'
 import { socketOrigins, watchSockets } from './sockets.ts'
 import { watchUpstream } from './upstream.ts'
 import type { WatchedUpstream } from './upstream.ts'
@@ -59,10 +56,7 @@ export class Runtime {
   readonly #watched: WatchedUpstream
   readonly #context: RuntimeContext
   readonly #cors: Cors
-  readonly #shared: SharedRedis | undefined
-  readonly #changes: Changes
-  #agreement: KeyAgreement | undefined
-  #onForgotten: () => void = () => undefined
+  readonly #coherence: Coherence
   readonly #attempts: Attempts
   readonly #stops: (() => void)[] = []
   #parts: DecideOptions | undefined
@@ -72,20 +66,15 @@ export class Runtime {
     this.config = config
     this.#context = context
     this.#cors = corsOf(config, context.clock)
-    this.#changes = new Changes({
-      clock: context.clock,
-      profile: () => this.profile,
-      announce: (changes) => this.#shared?.replicas?.announce(changes),
-      onForgotten: () => this.#onForgotten(),
-    })
-    this.#shared = config.redis && new SharedRedis(config.redis, this.#sharedOptions())
-    this.#attempts = createAttempts(config, context.clock, this.#shared)
+    const profile = (): Profile => this.profile
+    this.#coherence = new Coherence({ ...context, config, profile })
+    this.#attempts = createAttempts(config, context.clock, this.#coherence.shared)
     this.#watched = watchUpstream({
       ...context,
       config,
       cors: this.#cors,
-      changes: this.#changes,
-      profile: () => this.profile,
+      changes: this.#coherence.changes,
+      profile,
       onAway: () => this.router.noteUpstreamRestart(),
     })
     this.upstream = this.#watched.upstream
@@ -131,13 +120,13 @@ export class Runtime {
 
   health(): Health {
     const { state } = this.router
+    const { shared: redis, disagreement } = this.#coherence
     const own = this.profile.troubles()
     const troubles = [
       ...own.map(({ what }) => what),
       ...(state.lastError === undefined ? [] : [`openapi: ${state.lastError}`]),
-      ...[this.#watched.trouble(), this.#shared?.trouble].filter((trouble) => trouble !== undefined),
+      ...[this.#watched.trouble(), redis?.trouble].filter((trouble) => trouble !== undefined),
     ]
-    const disagreement = this.#agreement?.trouble(this.#shared?.replicas?.live ?? [])
     if (disagreement !== undefined) return { status: 'not_ready', troubles: [disagreement, ...troubles] }
     if (own.some(({ shared }) => !shared)) return { status: 'not_ready', troubles }
     return { status: troubles.length === 0 ? 'ok' : 'degraded', troubles }
@@ -148,7 +137,7 @@ export class Runtime {
     const { clock } = this.#context
     return {
       lookups: this.profile.lookups,
-      replicas: this.#shared?.replicas,
+      replicas: this.#coherence.shared?.replicas,
       inFlight: this.upstream.inFlight,
       waiting: this.upstream.waiting,
       sockets: this.upstream.sockets.count,
@@ -163,21 +152,21 @@ export class Runtime {
     await this.#handler?.settled()
     await this.upstream.close(graceMs)
     for (const stop of this.#stops) stop()
-    await Promise.all([this.router.close(), this.profile.close(), this.#shared?.close()])
+    await Promise.all([this.router.close(), this.profile.close(), this.#coherence.close()])
   }
 
   async #start(): Promise<void> {
     const { clock, logger } = this.#context
     // One after the other: what was opened is known when the next one fails.
     const outgoing = await createOutgoing(this.config, this.profile, clock, logger)
-    this.#stops.push(outgoing.stop, () => this.#changes.stop())
-    this.#agreement = outgoing.ring && new KeyAgreement(outgoing.ring)
+    this.#stops.push(outgoing.stop, () => this.#coherence.stop())
+    this.#coherence.agreeOn(outgoing.ring)
     const { clients, stop } = await createClients(this.config, clock, logger)
     this.#stops.push(stop)
-    await Promise.all([this.#shared?.settled(), this.profile.start(() => this.router.rebuild())])
+    await Promise.all([this.#coherence.shared?.settled(), this.profile.start(() => this.router.rebuild())])
     await this.router.start()
     const identity = this.#identity()
-    this.#stops.push(...this.#startWatching(identity))
+    this.#stops.push(this.#startWatching(identity))
     this.#parts = {
       router: this.router,
       identity,
@@ -222,20 +211,10 @@ export class Runtime {
         deadline: BATCH_DEADLINE,
         maxEntries: entries,
       },
-      shared: this.#shared?.store,
-      changed: (changes) => void this.#changes.note(changes),
+      shared: this.#coherence.shared?.store,
+      changed: (changes) => void this.#coherence.changes.note(changes),
       attempts: this.#attempts,
       warn: (message) => logger.warn(message),
-    }
-  }
-
-  #sharedOptions(): ConstructorParameters<typeof SharedRedis>[1] {
-    return {
-      ...this.#context,
-      config: this.config,
-      onChange: (changes) => this.#changes.take(changes),
-      onGap: () => this.#changes.doubt(),
-      about: () => this.#agreement?.about(),
     }
   }
 
@@ -251,24 +230,17 @@ export class Runtime {
   }
 
   /** Batches; and looks at the sockets, regularly and after each batch. */
-  #startWatching({ authenticator }: DecideOptions['identity']): (() => void)[] {
-    const { clock, logger } = this.#context
+  #startWatching({ authenticator }: DecideOptions['identity']): () => void {
     const { revalidate: interval } = this.config.cache
-    const { sockets } = this.upstream
-    const patience = interval + BATCH_DEADLINE
-    const { look, stop } = watchSockets({ sockets, authenticator, clock, interval, patience })
-    const batches = startRevalidation(this.profile.lookups, {
-      clock,
+    const { look, stop } = watchSockets({
+      sockets: this.upstream.sockets,
+      authenticator,
+      clock: this.#context.clock,
       interval,
-      random: Math.random,
-      onDone: look,
-      onFailure: (name, error) => logger.debug({ name, cause: String(error) }, 'a batch came to nothing'),
+      patience: interval + BATCH_DEADLINE,
     })
-    this.#onForgotten = () => {
-      batches.hurry()
-      look()
-    }
-    return [stop, () => batches.stop()]
+    this.#coherence.start(look)
+    return stop
   }
 }
 

@@ -1,13 +1,10 @@
-import type { Redis } from 'ioredis'
 import { limitGuesses } from '../../authenticators/asked.ts'
 import { userPrincipal } from '../../authenticators/memo.ts'
 import { tokenPrincipal } from '../../authenticators/token.ts'
 import type { Change } from '../../directory/change.ts'
 import { digestOf, sessionDigest } from '../../directory/digest.ts'
-import { connectRedis, settled } from '../../directory/redis.ts'
 import type { RedisAddress } from '../../directory/redis.ts'
 import type { Batched } from '../../directory/revalidation.ts'
-import { asPosternError } from '../../errors.ts'
 import type { Credential } from '../../identity/credential.ts'
 import type { Principal } from '../../identity/principal.ts'
 import type { Authenticator, MaybePromise } from '../../pipeline/outcome.ts'
@@ -17,12 +14,9 @@ import type { RouteRule } from '../../pipeline/rule.ts'
 import type { LadderStep, Profile, ProfileContext, Trouble } from '../profile.ts'
 import { createAsk } from './ask.ts'
 import type { AskLimits } from './ask.ts'
-import { listenForPermissions } from './broadcast.ts'
 import { changesBy, isLogout } from './changes.ts'
 import { rommCarrier, SESSION_COOKIE } from './credentials.ts'
-import { openDatabase } from './database.ts'
-import type { DatabaseAddress, RommDatabase } from './database.ts'
-import { RommSessions, RommUsers } from './directory.ts'
+import type { DatabaseAddress } from './database.ts'
 import { SessionEndings } from './endings.ts'
 import { doubtAll, forget } from './forgetting.ts'
 import type { Known } from './forgetting.ts'
@@ -31,11 +25,10 @@ import { Instance } from './instance.ts'
 import { buildLadder } from './ladder.ts'
 import { PROTECTED_PREFIXES, rommRules } from './routes.ts'
 import { READ_SCOPES } from './scopes.ts'
-import { RommSessionStore } from './sessions.ts'
-import { RommSources } from './sources.ts'
-import { isCut, rommTies } from './ties.ts'
+import { RommStores } from './stores.ts'
+import { isCut } from './ties.ts'
 import { createTranslation } from './translate.ts'
-import { passwordVerdicts, sharedVerdicts } from './verdicts.ts'
+import { createPasswordVerdicts, sharedVerdicts } from './verdicts.ts'
 import type { VerdictTiming } from './verdicts.ts'
 
 export interface RommOptions {
@@ -52,9 +45,6 @@ export interface RommOptions {
   readonly upstream: string
   readonly ask: AskLimits & VerdictTiming
 }
-
-/** Milliseconds until a database that could not be used is tried again. */
-const PROBE_AGAIN = 10_000
 
 /** RomM fact: how it takes a session that is gone from the browser. */
 const CLEAR_SESSION = `${SESSION_COOKIE}=null; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT; httponly; samesite=strict`
@@ -86,18 +76,9 @@ export class RommProfile implements Profile {
   readonly #options: RommOptions
   readonly #context: ProfileContext
   readonly #instance: Instance
-  readonly #db: RommDatabase | undefined
-  readonly #redis: Redis | undefined
-  readonly #listener: Redis | undefined
-  readonly #sources: RommSources | undefined
-  readonly #users: RommUsers | undefined
+  readonly #stores: RommStores
   readonly #known: Known
-  readonly lookups: readonly Batched[]
   readonly #endings: SessionEndings
-  #databaseTrouble: string | undefined
-  #cancelProbe: (() => void) | undefined
-  #redisAway = false
-  #closed = false
   #onRules: () => void = () => undefined
 
   constructor(options: RommOptions, context: ProfileContext) {
@@ -115,54 +96,45 @@ export class RommProfile implements Profile {
       onRules: () => this.#onRules(),
       onScopes: () => this.doubt(),
     })
-    this.#db = options.database && openDatabase(options.database)
-    this.#redis =
-      options.redis && connectRedis(options.redis, 'postern-sessions', (state) => this.#noteRedis(state))
-    this.#listener = options.redis && connectRedis(options.redis, 'postern-permissions', () => undefined)
-    if (this.#listener) listenForPermissions(this.#listener, context.changed)
-    this.#sources =
-      this.#db &&
-      new RommSources({ db: this.#db, kiosk: options.kiosk, behaviour: () => this.#instance.behaviour })
-    const users = (this.#users = this.#sources && new RommUsers(this.#sources, context, this.#binding()))
-    const sessions =
-      this.#redis && users && new RommSessions(new RommSessionStore(this.#redis), users, context)
-    const ties = users && rommTies(users, context, this.#binding())
+    const binding = bindingOf(options)
+    const stores = (this.#stores = new RommStores(
+      { ...options, binding, behaviour: () => this.#instance.behaviour },
+      context,
+    ))
+    const { users, sessions, ties } = stores
     this.isRevoked = (credential) => ties !== undefined && isCut(ties, credential)
-    const verdicts = sharedVerdicts(context, options.ask, this.#binding())
-    const passwords = passwordVerdicts(context, options.ask)
-    this.#known = { users, sessions, verdicts, passwordVerdicts: passwords }
+    const verdicts = sharedVerdicts(context, options.ask, binding)
+    const passwordVerdicts = createPasswordVerdicts(context, options.ask)
+    this.#known = { users, sessions, verdicts, passwordVerdicts }
     const ask = createAsk({ upstream: context.ask, limits: options.ask }, () => this.#instance.state)
     const guesses = rommGuesses(users)
     this.guess = guesses.guess
     const { authenticator, steps } = buildLadder({
       ask: limitGuesses(this.#endings.guard(ask), context.attempts, guesses.userKey),
       attempts: context.attempts,
-      verdicts,
-      passwordVerdicts: passwords,
+      ...this.#known,
+      ties,
       secret: options.secret,
       confirmSecret: () => this.#instance.confirmSecret(),
-      users,
-      sessions,
-      ties,
       clock: context.clock,
       maxEntries: context.freshness.maxEntries,
     })
     this.authenticator = authenticator
     this.ladder = steps
-    this.lookups = [
-      ...(users === undefined ? [] : [users.users, users.names, users.tokens]),
-      ...(sessions === undefined ? [] : [sessions.sessions]),
-    ]
+  }
+
+  get lookups(): readonly Batched[] {
+    return this.#stores.lookups
   }
 
   async look(kind: 'user' | 'token', nameOrId: string): Promise<Principal | undefined> {
-    if (this.#sources === undefined || this.#users === undefined) return undefined
+    const { users } = this.#stores
     if (kind === 'user') {
-      const named = await this.#users.userByName(nameOrId)
+      const named = await users?.userByName(nameOrId)
       return named?.kind === 'user' && named.user.enabled ? userPrincipal('session', named.user) : undefined
     }
-    const token = /^\d{1,9}$/.test(nameOrId) ? await this.#sources.tokenById(Number(nameOrId)) : undefined
-    const user = token && (await this.#users.userById(token.userId))
+    const token = await this.#stores.tokenById(nameOrId)
+    const user = token && (await users?.userById(token.userId))
     return token && user?.enabled === true ? tokenPrincipal(token, user) : undefined
   }
 
@@ -203,22 +175,12 @@ export class RommProfile implements Profile {
   }
 
   troubles(): Trouble[] {
-    const away = this.lookups.filter((lookup) => lookup.sourceAway).map((lookup) => lookup.name)
-    return [
-      ...secretTrouble(this.#instance.secret),
-      ...(this.#databaseTrouble === undefined ? [] : [{ what: this.#databaseTrouble, shared: true }]),
-      ...(this.#redisAway
-        ? [{ what: "RomM's Redis is away; sessions are asked of RomM", shared: true }]
-        : []),
-      ...(away.length === 0
-        ? []
-        : [{ what: `no answer from the source of: ${away.join(', ')}`, shared: true }]),
-    ]
+    return [...secretTrouble(this.#instance.secret), ...this.#stores.troubles()]
   }
 
   async start(onRules: () => void): Promise<void> {
     this.#onRules = onRules
-    await Promise.all([this.#instance.start(), this.#probe(), this.#redis && settled(this.#redis)])
+    await Promise.all([this.#instance.start(), this.#stores.start()])
     for (const { what } of secretTrouble(this.#instance.secret)) this.#context.warn(what)
     const kiosk = this.#instance.state?.kiosk
     if (kiosk !== undefined && kiosk !== this.#options.kiosk) {
@@ -231,34 +193,8 @@ export class RommProfile implements Profile {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
     this.#instance.stop()
-    this.#cancelProbe?.()
-    this.#redis?.disconnect()
-    this.#listener?.disconnect()
-    await this.#db?.destroy()
-  }
-
-  async #probe(): Promise<void> {
-    try {
-      await this.#sources?.probe()
-      this.#databaseTrouble = undefined
-    } catch (error) {
-      if (this.#closed) return
-      const trouble = asPosternError(error).message
-      if (trouble !== this.#databaseTrouble) this.#context.warn(`romm.database: ${trouble}`)
-      this.#databaseTrouble = trouble
-      this.#cancelProbe = this.#context.clock.after(PROBE_AGAIN, () => void this.#probe())
-    }
-  }
-
-  #noteRedis(state: 'ready' | 'away'): void {
-    const away = state === 'away'
-    if (away && !this.#redisAway)
-      this.#context.warn("romm.redis: RomM's Redis is away; sessions are asked of RomM")
-    // What is there when it comes back may be older than what it was before, or another one.
-    if (this.#redisAway && !away) this.#known.sessions?.sessions.doubt()
-    this.#redisAway = away
+    await this.#stores.close()
   }
 
   #refusal(reason: Reason): { status: number; detail: string } | undefined {
@@ -268,14 +204,13 @@ export class RommProfile implements Profile {
       ? { status: 403, detail: 'Forbidden' }
       : undefined
   }
+}
 
-  /** Answers are shared only with replicas for which they would be the same. */
-  #binding(): string {
-    const { upstream, database, kiosk } = this.#options
-    const source =
-      database === undefined ? '' : `${database.driver} ${database.host}:${database.port}/${database.name}`
-    return digestOf('romm', upstream, source, String(kiosk)).slice(0, 16)
-  }
+/** Answers are shared only with replicas for which they would be the same. */
+function bindingOf({ upstream, database, kiosk }: RommOptions): string {
+  const source =
+    database === undefined ? '' : `${database.driver} ${database.host}:${database.port}/${database.name}`
+  return digestOf('romm', upstream, source, String(kiosk)).slice(0, 16)
 }
 
 /** A wrong secret may be this replica's alone; one that RomM changed is everybody's. */

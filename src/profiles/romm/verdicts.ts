@@ -33,7 +33,7 @@ export function sharedVerdicts(
 }
 
 /** What RomM said of passwords: they stay in the process. */
-export function passwordVerdicts(context: ProfileContext, timing: VerdictTiming): Lookup<Verdict> {
+export function createPasswordVerdicts(context: ProfileContext, timing: VerdictTiming): Lookup<Verdict> {
   return verdicts('password verdict', context, timing)
 }
 
