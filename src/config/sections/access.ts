@@ -106,7 +106,7 @@ export const cache = section('How long a checked credential counts, and how fast
     description:
       'How long the answer to a request that changed somebody waits for the other replicas to have taken it in.',
     default: '100ms',
-    atMost: '5s',
+    atMost: '10s',
   }),
   entries: count({
     description: 'How many credentials are kept in the process, about 1 kB each.',
