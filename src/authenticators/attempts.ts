@@ -25,8 +25,9 @@ export interface AttemptLimits {
 export interface AttemptsOptions {
   readonly limits: AttemptLimits
   readonly clock: Clock
-  /** Where replicas count together; names are kept there by their digest, which `secret` keys. */
-  readonly shared: { readonly redis: object; readonly secret: Buffer | undefined } | undefined
+  /** Where the replicas of one `place` count together; names are kept there by their digest, which `secret` keys. */
+  readonly shared:
+    { readonly redis: object; readonly secret: Buffer | undefined; readonly place: string } | undefined
 }
 
 /** A secret that can be guessed, as it is presented. */
@@ -48,6 +49,8 @@ export type Conclude = (judgement: Judgement) => Promise<void>
 const KNOWN_FACTOR = 10
 /** How much more an address may fail that is a proxy's, with everybody behind it. */
 const SHARED_FACTOR = 20
+/** And with secrets that nobody reads here: one app that repeats its dead one must not keep a household from signing in. */
+const UNREAD_FACTOR = 10
 /** Milliseconds for which a success counts as lately. */
 const LATELY = 7 * 24 * 3_600_000
 /** Secrets remembered of each kind, by a digest whose key dies with the process. */
@@ -69,6 +72,7 @@ export function userKey(name: string, named: NamedUser | undefined): string {
 export class Attempts {
   readonly #limits: AttemptLimits
   readonly #key: Buffer | string
+  readonly #place: string
   readonly #failures: Counts
   readonly #turns: Counts
   readonly #successes: Counts
@@ -81,6 +85,7 @@ export class Attempts {
     const common = { clock, redis: shared?.redis }
     this.#limits = limits
     this.#key = shared?.secret ?? 'attempts'
+    this.#place = shared?.place ?? ''
     this.#failures = createCounts({ ...common, name: 'failures', window: limits.window })
     this.#turns = createCounts({ ...common, name: 'turns', window: limits.pace })
     this.#successes = createCounts({ ...common, name: 'successes', window: LATELY })
@@ -153,11 +158,18 @@ export class Attempts {
   }
 
   /** Others' failures do not touch an address at which the user succeeded lately. */
-  async #limitsOf({ client, user }: Guess): Promise<{ limits: readonly Limit[]; pair: string | undefined }> {
+  async #limitsOf({
+    client,
+    user,
+    secret,
+  }: Guess): Promise<{ limits: readonly Limit[]; pair: string | undefined }> {
     const { perUserAndAddress, perUser, perAddress } = this.#limits
     const network = networkOf(client.address)
     const factor = client.shared === true ? SHARED_FACTOR : 1
-    const address = { key: this.#keyOf('address', network), ceiling: perAddress * factor }
+    const address =
+      secret === undefined
+        ? { key: this.#keyOf('unread', network), ceiling: perAddress * factor * UNREAD_FACTOR }
+        : { key: this.#keyOf('address', network), ceiling: perAddress * factor }
     if (user === undefined) return { limits: [address], pair: undefined }
     const pair = this.#keyOf('pair', network, user)
     if ((await this.#successes.get(pair)) !== null)
@@ -188,7 +200,7 @@ export class Attempts {
   }
 
   #keyOf(...parts: readonly string[]): string {
-    return keyedDigestOf(this.#key, ...parts)
+    return keyedDigestOf(this.#key, this.#place, ...parts)
   }
 }
 

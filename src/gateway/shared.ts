@@ -22,6 +22,8 @@ export interface SharedOptions {
 /** The Redis that replicas share, the replicas themselves, and whether it is there. */
 export class SharedRedis {
   readonly #redis: ReturnType<typeof connectRedis>
+  /** The installation, to tell what is its own in a Redis that others use too. */
+  readonly #place: string
   /** Undefined where nothing proves who is one of them. */
   readonly replicas: Replicas | undefined
   readonly store: SharedStore | undefined
@@ -30,6 +32,7 @@ export class SharedRedis {
   constructor(settings: NonNullable<Config['redis']>, options: SharedOptions) {
     const { config, logger } = options
     const address = redisAddress(settings)
+    const place = (this.#place = digestOf(config.profile, config.upstream.url).slice(0, 16))
     const redis = (this.#redis = connectRedis(address, 'postern', (state, error) => {
       if (state === 'away' && !this.#away)
         logger.warn({ cause: error?.message }, 'redis: the shared Redis is away')
@@ -37,21 +40,25 @@ export class SharedRedis {
     }))
     if (config.cache.secret === undefined) return
     const secret = Buffer.from(config.cache.secret, 'utf8')
-    const place = `postern:replicas:${digestOf(config.profile, config.upstream.url).slice(0, 16)}`
+    const channel = `postern:replicas:${place}`
     const replicas = (this.replicas = new Replicas({
       ...options,
-      channel: redisChannel(place, redis, address),
+      channel: redisChannel(channel, redis, address),
       newId: randomUUID,
       secret,
-      place,
+      place: channel,
       revokeWait: config.cache.revokeWait,
     }))
     this.store = { redis, secret, generation: () => replicas.generation }
   }
 
   /** What counts attempts needs no secret: what is kept there lets nobody in. */
-  get attempts(): { readonly redis: object; readonly secret: Buffer | undefined } {
-    return { redis: this.#redis, secret: this.store?.secret }
+  get attempts(): {
+    readonly redis: object
+    readonly secret: Buffer | undefined
+    readonly place: string
+  } {
+    return { redis: this.#redis, secret: this.store?.secret, place: this.#place }
   }
 
   get trouble(): string | undefined {

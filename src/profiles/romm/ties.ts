@@ -1,4 +1,5 @@
-import { digestOf, sessionDigest, sha256 } from '../../directory/digest.ts'
+import { randomBytes } from 'node:crypto'
+import { keyedDigestOf, sessionDigest, sha256 } from '../../directory/digest.ts'
 import type { UserRecord } from '../../directory/records.ts'
 import { createSharedTies } from '../../directory/shared-ties.ts'
 import { Ties } from '../../directory/ties.ts'
@@ -19,6 +20,7 @@ const SESSION = 14 * DAY
 /** @param binding of everything that an answer in Redis depends on */
 export function rommTies(users: RommUsers, context: ProfileContext, binding: string): RommTies {
   const { shared } = context
+  const key = shared?.secret ?? randomBytes(32)
   const make = (kind: string, lifetime: number, tieOf: (user: UserRecord) => string): Ties =>
     new Ties({
       maxEntries: context.freshness.maxEntries,
@@ -29,7 +31,7 @@ export function rommTies(users: RommUsers, context: ProfileContext, binding: str
   return {
     // Whoever changes a password, or a name, wants to be rid of whoever is signed in.
     sessions: make('session', SESSION, ({ id, username, passwordHash = '' }) =>
-      digestOf(id, username, passwordHash),
+      keyedDigestOf(key, id, username, passwordHash),
     ),
     // These are short-lived, and their scripts sign in anew; what a name meant must not change under them.
     accessTokens: make('jwt', DAY, ({ id }) => id),
