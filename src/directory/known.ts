@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../identity/clock.ts'
 import { Tombstones } from './tombstones.ts'
@@ -27,6 +28,7 @@ interface Entry<V> {
   /** Of the question that last confirmed it. */
   confirmedAt: number
   asOf: number
+  /** When it was last asked for or stored; the order in which the entries are kept. */
   usedAt: number
 }
 
@@ -67,9 +69,9 @@ export class Known<V extends object> {
     const now = this.#options.clock.monotonic()
     const entry = this.#entries.get(key)
     if (entry === undefined) return this.#isAbsent(key, now) ? 'absent' : undefined
-    if (now - entry.confirmedAt >= this.#options.freshFor || !this.#stands(entry, key)) return undefined
     entry.usedAt = now
-    return entry.value
+    const counts = now - entry.confirmedAt < this.#options.freshFor && this.#stands(entry, key)
+    return counts ? entry.value : undefined
   }
 
   /** What was known before the source went away, for as long as that may count. */
@@ -78,9 +80,7 @@ export class Known<V extends object> {
     const now = clock.monotonic()
     const entry = this.#entries.peek(key)
     if (entry === undefined || now - entry.confirmedAt >= freshFor + staleIfError) return undefined
-    if (!this.#stands(entry, key)) return undefined
-    entry.usedAt = now
-    return entry.value
+    return this.#stands(entry, key) ? entry.value : undefined
   }
 
   /** What was once known, whether it counts or not: a cheaper question may be made of it. */
@@ -91,7 +91,11 @@ export class Known<V extends object> {
   keysInUse(): string[] {
     const since = this.#options.clock.monotonic() - IN_USE
     const keys: string[] = []
-    for (const [key, entry] of this.#entries.entries()) if (entry.usedAt > since) keys.push(key)
+    for (const [key, entry] of this.#entries.entries()) {
+      // The latest come first: however much is idle, only what is in use is looked at.
+      if (entry.usedAt <= since) break
+      keys.push(key)
+    }
     return keys
   }
 
@@ -117,6 +121,8 @@ export class Known<V extends object> {
     if (this.isOvertaken(asOf, key, before) || this.isOvertaken(asOf, key, answer)) return
     if (answer === undefined) {
       this.#entries.delete(key)
+      // Another replica may have shared what it was told earlier.
+      this.#absent.set(key, { at, asOf })
       return
     }
     entry.value = sameOr(before, answer)
@@ -161,5 +167,5 @@ export class Known<V extends object> {
 
 /** `before` when `after` says the same: what was made from it (principals, assertions) stays good then. */
 function sameOr<V extends object>(before: V, after: V): V {
-  return JSON.stringify(before) === JSON.stringify(after) ? before : after
+  return isDeepStrictEqual(before, after) ? before : after
 }

@@ -163,7 +163,7 @@ export class Lookup<V extends object> {
       // Everybody asks at once for what a change put in doubt; the batch under way asks for all of them.
       await batch.done
       const confirmed = this.#known.find(key)
-      if (confirmed !== undefined && confirmed !== 'absent') return confirmed
+      if (confirmed !== undefined) return confirmed === 'absent' ? undefined : confirmed
     }
     return this.#settle(key, () => this.#joinable(key) ?? this.#begin(key, load))
   }

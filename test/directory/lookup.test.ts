@@ -241,6 +241,21 @@ t.test('while the source is away what was known counts a little longer', async (
   await t.rejects(ask('k'), couldNotCheck)
 })
 
+t.test('what is asked for while the source is away is in use, whatever was stored after it', async (t) => {
+  const { clock, source, lookup } = stage()
+  for (const key of ['first', 'second']) {
+    source.rows.set(key, { word: key })
+    await lookup.find(key)
+  }
+  clock.advance(29_000)
+  source.broken = new Error('away')
+  await lookup.find('first')
+  clock.advance(1_000)
+  source.broken = undefined
+  await lookup.revalidate()
+  t.same(source.questions.at(-1), ['first'])
+})
+
 t.test('what was invalidated is not known any longer, and an absence never was', async (t) => {
   const { clock, source, lookup, ask } = stage()
   source.rows.set('k', { word: 'w' })
@@ -369,6 +384,34 @@ t.test(
     t.same(await lookup.find('k'), { word: 'new' }, 'another replica may know of a change since')
   },
 )
+
+t.test('what a batch found gone is not brought back by what another replica was told before', async (t) => {
+  const shared = tier()
+  const { clock, source, lookup } = stage({ shared })
+  source.rows.set('k', { word: 'w' })
+  await lookup.find('k')
+  source.rows.delete('k')
+  clock.advance(1_800)
+  await lookup.revalidate()
+  shared.entries.set('g1 k', { value: { word: 'w' }, age: 1_800 })
+  t.equal(await lookup.find('k'), undefined)
+})
+
+t.test('nor is it for those who waited for that batch', async (t) => {
+  const shared = tier()
+  const { source, lookup, ask } = stage({ shared })
+  source.rows.set('k', { word: 'w' })
+  await lookup.find('k')
+  source.rows.delete('k')
+  lookup.doubt()
+  source.hold()
+  const batch = lookup.revalidate()
+  const waiting = ask('k')
+  source.letGo()
+  await batch
+  t.equal(await waiting, undefined)
+  t.equal(source.questions.length, 2)
+})
 
 t.test('nothing is shared while it is not known what others announced', async (t) => {
   const shared = tier()

@@ -2,6 +2,7 @@ import { Lookup } from '../../directory/lookup.ts'
 import type { SharedTier } from '../../directory/shared.ts'
 import { sessionDigest } from '../../directory/digest.ts'
 import type { NamedUser, SessionRecord, TokenRecord, UserRecord } from '../../directory/records.ts'
+import { scopeList } from '../../directory/scope-list.ts'
 import { createSharedTier } from '../../directory/shared.ts'
 import type { MaybePromise } from '../../pipeline/outcome.ts'
 import type { ProfileContext } from '../profile.ts'
@@ -86,7 +87,7 @@ function tokenOf(json: unknown): TokenRecord | undefined {
     id,
     userId,
     digest,
-    scopes,
+    scopes: scopeList(scopes.join(' ')),
     expiresAt: typeof expiresAt === 'number' ? expiresAt : undefined,
     deviceId: typeof deviceId === 'string' ? deviceId : undefined,
   })

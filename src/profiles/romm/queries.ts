@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { TokenRecord } from '../../directory/records.ts'
+import { scopeList } from '../../directory/scope-list.ts'
 import { namedLike } from './database.ts'
 import type { RommDatabase } from './database.ts'
 import type { Permission } from './scopes.ts'
@@ -17,6 +18,15 @@ export interface UserRow {
   readonly enabled: boolean | number
   readonly role: string
   readonly permission_group_id: number | null
+}
+
+export interface TokenRow {
+  readonly id: number
+  readonly user_id: number
+  readonly hashed_token: string
+  readonly scopes: string
+  readonly expires_at: Date | null
+  readonly device_id: string | null
 }
 
 /** The permission tables, as far as some users need them. */
@@ -103,16 +113,18 @@ export async function tokensBy(
     ids.length === 0 ? [] : query.where('id', 'in', ids).execute(),
     digests.length === 0 ? [] : query.where('hashed_token', 'in', digests).execute(),
   ])
-  return [...known, ...found].map((row) =>
-    Object.freeze({
-      id: String(row.id),
-      userId: String(row.user_id),
-      digest: row.hashed_token,
-      scopes: row.scopes.split(/\s+/).filter((scope) => scope !== ''),
-      expiresAt: row.expires_at === null ? undefined : instantOf(row.expires_at),
-      deviceId: row.device_id ?? undefined,
-    }),
-  )
+  return [...known, ...found].map(tokenRecord)
+}
+
+export function tokenRecord(row: TokenRow): TokenRecord {
+  return Object.freeze({
+    id: String(row.id),
+    userId: String(row.user_id),
+    digest: row.hashed_token,
+    scopes: scopeList(row.scopes),
+    expiresAt: row.expires_at === null ? undefined : instantOf(row.expires_at),
+    deviceId: row.device_id ?? undefined,
+  })
 }
 
 /** A date that is none (`0000-00-00`) is long over. */
