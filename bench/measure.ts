@@ -20,7 +20,7 @@ export interface Load {
 }
 
 /** A command's output; it is killed by id when it takes longer than `timeout` milliseconds. */
-async function run(command: readonly string[], timeout: number): Promise<string> {
+export async function run(command: readonly string[], timeout: number): Promise<string> {
   const child = start(command)
   const timer = setTimeout(() => child.kill('SIGKILL'), timeout)
   let output = ''
