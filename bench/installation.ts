@@ -162,6 +162,8 @@ function launch(closing: Closing, args: readonly string[], env: Settings = {}): 
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  // Whatever way the bench ends, its servers end with it.
+  process.once('exit', () => child.kill('SIGKILL'))
   const ended = once(child, 'close')
   closing.add(async () => {
     child.kill('SIGKILL')
