@@ -8,6 +8,9 @@ export type Excess =
   /** There would be room, but not for this client. */
   | 'too_much_at_once'
 
+/** How many shares an address has that says it stands for others, and is not trusted: a proxy that nobody named. */
+const UNNAMED_PROXY = 3
+
 /**
  * How much each client has of something. A client is an address (of IPv6, a network), and also a user, from wherever:
  * neither many users behind one address nor one user behind many gets more than a share. Guests and credentials of
@@ -29,7 +32,8 @@ export class Shares {
     const user = userOf(permit)
     const byNetwork = this.#networks.get(network) ?? 0
     const byUser = user === undefined ? 0 : (this.#users.get(user) ?? 0)
-    if (byNetwork >= this.#each || byUser >= this.#each) return false
+    const each = permit.client.shared === true ? this.#each * UNNAMED_PROXY : this.#each
+    if (byNetwork >= each || byUser >= this.#each) return false
     this.#networks.set(network, byNetwork + 1)
     if (user !== undefined) this.#users.set(user, byUser + 1)
     return true

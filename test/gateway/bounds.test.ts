@@ -110,6 +110,21 @@ t.test('many slow clients have a bounded number of requests under way', async (t
   t.match(metrics.text, /^postern_upstream_failures_total\{reason="overloaded"\} 45$/m)
 })
 
+t.test('a proxy that nobody named is more than one client, and not everybody', async (t) => {
+  const { port, gateway, holds, held, release } = await stage(t, {
+    trustedProxies: '',
+    'upstream.connectionsPerClient': '1',
+  })
+  for (let i = 1; i <= 4; i++) await start(t, port, slow(`192.0.2.${i}`))
+  await holds(3)
+  await waits(gateway, 1)
+  t.equal(held.length, 3)
+  for (let i = 0; i < 4; i++) {
+    await holds(1)
+    release()
+  }
+})
+
 t.test('who waits too long is refused', async (t) => {
   const { port, held, holds } = await stage(t, {
     'upstream.connections': '1',
