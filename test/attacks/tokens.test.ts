@@ -131,7 +131,7 @@ t.test('scopes that a token claims count as far as its user has them', async (t)
   const line = [`Authorization: Bearer ${signed({}, claims)}`]
   cameOf(t, await ask(t, '/api/users', line), '403 insufficient_scope')
   const outcome = await ask(t, '/api/roms', line)
-  t.match(asserted(outcome), { sub: '2', scope: 'roms.read' })
+  t.equal(asserted(outcome)?.['scope'], 'roms.read')
 })
 
 t.test('unknown, known, disabled and OIDC users are refused alike (CVE-2026-32595)', async (t) => {
