@@ -18,7 +18,7 @@ const octal = vera.replace(/./g, (char) => `\\${char.charCodeAt(0).toString(8).p
 const pair = (text: string): string => Buffer.from(text).toString('base64')
 const VERA = pair('vera:pw-vera-1234')
 
-/** Spellings, by what differs; each must be read as the backend reads it, or go no further. */
+/** Spellings, by what differs; each must be read as the backend reads it; what is nobody's goes no further. */
 const SPELLINGS: Readonly<Record<string, readonly (string | readonly string[])[]>> = {
   'quoted and octal cookie values': [
     `Cookie: romm_session="${vera}"`,
@@ -107,15 +107,13 @@ const PLAIN = /^(?:Bearer [\x21-\x7e]+|Basic [A-Za-z0-9+/]+={0,2})$/
 
 for (const [what, spellings] of Object.entries(SPELLINGS)) {
   t.test(what, async (t) => {
-    let same = 0
     for (const spelling of spellings) {
       const fields = [spelling].flat()
       const shown = JSON.stringify(spelling)
       const there = await nameAt(standin.port, fields)
       const outcome = await ask(t, '/api/roms', fields)
       const here = asserted(outcome)?.['preferred_username']
-      t.ok(here === undefined || here === there, `${shown}: ${String(here)} here, ${String(there)} there`)
-      if (here === there) same++
+      t.equal(here, there, shown)
       if (here === undefined) t.match(outcome.said, /^401 (?:no|invalid)_credential$/, shown)
       else t.equal(outcome.answer.status, 200, shown)
       // On a public route nothing of it goes on that is not what was decided on.
@@ -126,7 +124,6 @@ for (const [what, spellings] of Object.entries(SPELLINGS)) {
       if (carried !== undefined) t.ok(carried === vera || carried === gus || PLAIN.test(carried), carried)
       t.equal(await nameAt(standin.port, leftOf(open.arrived[0]?.rawHeaders ?? [])), here, shown)
     }
-    t.ok(same >= spellings.length / 2, 'most of them are read alike, not merely refused')
   })
 }
 
@@ -283,7 +280,7 @@ t.test('an upgrade on a public wildcard is no tunnel', async (t) => {
     '/assets/ws/socket.io',
   ]) {
     const outcome = await ask(t, target, HANDSHAKE)
-    t.not(outcome.answer.status, 101, target)
+    t.equal(outcome.said, (await ask(t, target)).said, `${target} is served as plain HTTP`)
     t.ok(outcome.arrived.every(({ upgrade }) => !upgrade))
     t.same(
       received(outcome, /^(?:upgrade|sec-websocket-key)$/i).filter((value) => value === 'websocket'),
