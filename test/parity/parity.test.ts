@@ -17,7 +17,7 @@ const fixture = readFixture()
 const recorded = readDecisions('decisions.tsv')
 const recordedKiosk = readDecisions('decisions-kiosk.tsv')
 /** Enough for every credential of the fixture to be asked about at once, and to fail on every route. */
-const ASK_FREELY = { 'ask.rate': '100000', 'ask.ratePerAddress': '100000', 'attempts.perAddress': '100000' }
+const ASK_FREELY = { 'ask.rate': '100000', 'ask.ratePerAddress': '100000' }
 
 /** Every step of the ladder: secret, database, sessions. */
 async function fullSettings(
