@@ -39,7 +39,7 @@ export async function stage(t: Test, options: StageOptions = {}): Promise<Stage>
     const client = await RawClient.open(t, gateway.port)
     const answer = await client.send(bytes).answer(method)
     client.socket.destroy()
-    const said = [String(answer.status), answer.one('postern-reason') ?? []].flat().join(' ')
+    const said = [String(answer.status), reasonOf(answer) ?? []].flat().join(' ')
     // Only what was forwarded has an id.
     return { answer, said, arrived: standin.requests.filter(({ headers }) => 'x-request-id' in headers) }
   }
@@ -50,11 +50,13 @@ export async function stage(t: Test, options: StageOptions = {}): Promise<Stage>
   return { standin, gateway, send, ask }
 }
 
+/** Why the gateway refused; undefined where the backend answered, whatever it said. */
+export const reasonOf = (answer: RawAnswer): string | undefined => answer.one('postern-reason')
+
 /** @param wanted `401 no_credential`: refused, and nothing reached the backend; `> /x`: this target did, and it answered */
 export function cameOf(t: Test, { answer, said, arrived }: Outcome, wanted: string): void {
   const targets = arrived.map(({ target }) => `> ${target}`)
-  const reason = answer.one('postern-reason')
-  if (wanted.startsWith('>')) t.same([reason, ...targets], [undefined, wanted], said)
+  if (wanted.startsWith('>')) t.same([reasonOf(answer), ...targets], [undefined, wanted], said)
   else t.same([said, ...targets], [wanted], answer.body)
 }
 
