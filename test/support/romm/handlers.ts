@@ -1,8 +1,9 @@
 import { hash, randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { type Caller, checkPassword, clearSession, readBasic } from './auth.ts'
-import type { OverrideRow, SessionData, UserRow } from './facts.ts'
+import type { GrantRow, OverrideRow, SessionData, UserRow } from './facts.ts'
 import { readJwt, signJwt } from './jwt.ts'
+import { readInteger } from './python.ts'
 import { detail, json, NO_CONTENT, type Reply } from './reply.ts'
 import { newToken, type State, type TokenRow } from './state.ts'
 
@@ -37,9 +38,12 @@ export const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['GET /api/client-tokens', listTokens],
   ['POST /api/client-tokens', createToken],
   ['PUT /api/client-tokens/{token_id}/regenerate', regenerateToken],
+  ['POST /api/client-tokens/{token_id}/pair', pairToken],
+  ['POST /api/client-tokens/exchange', exchangeCode],
   ['DELETE /api/client-tokens/{token_id}', (exchange) => dropToken(exchange, true)],
   ['DELETE /api/client-tokens/{token_id}/admin', (exchange) => dropToken(exchange, false)],
   ['PUT /api/permissions/users/{user_id}', updatePermissions],
+  ['PUT /api/permissions/groups/{id}', updateGroup],
 ])
 
 /** RomM fact: once there is an admin these four ask for a scope, and answer 403 (never 401) without. */
@@ -161,7 +165,7 @@ async function createUser(exchange: Exchange): Promise<Reply> {
 /** RomM fact: only the session that made the change ends; other sessions, JWTs and tokens live on. */
 async function updateUser(exchange: Exchange): Promise<Reply> {
   const { state, caller, params, session } = exchange
-  const user = state.users.get(Number(params['id']))
+  const user = state.users.get(readInteger(params['id']))
   if (user === undefined) return detail(404, 'User not found')
   const own = user.id === caller?.user.id
   const byAdmin = caller?.user.role === 'admin'
@@ -176,7 +180,7 @@ async function updateUser(exchange: Exchange): Promise<Reply> {
 }
 
 function deleteUser({ state, params }: Exchange): Reply {
-  const user = state.users.get(Number(params['id']))
+  const user = state.users.get(readInteger(params['id']))
   if (user === undefined) return detail(404, 'User not found')
   state.deleteUser(user.username)
   return NO_CONTENT
@@ -184,7 +188,7 @@ function deleteUser({ state, params }: Exchange): Reply {
 
 async function updatePermissions(exchange: Exchange): Promise<Reply> {
   const { state, params, body } = exchange
-  const user = state.users.get(Number(params['user_id']))
+  const user = state.users.get(readInteger(params['user_id']))
   if (user === undefined) return detail(404, 'User not found')
   // Sent by our own tests: either field may be missing.
   const change = JSON.parse(body.toString()) as {
@@ -194,6 +198,15 @@ async function updatePermissions(exchange: Exchange): Promise<Reply> {
   if (change.permission_group_id !== undefined) user.permission_group_id = change.permission_group_id
   if (change.overrides !== undefined) state.setOverrides(user.username, change.overrides)
   return json(200, userJson(state, user))
+}
+
+function updateGroup({ state, params, body }: Exchange): Reply {
+  const id = readInteger(params['id'])
+  if (!state.groups.some((group) => group.id === id)) return detail(404, 'Group not found')
+  // Sent by our own tests.
+  const { grants } = JSON.parse(body.toString()) as { readonly grants: readonly Omit<GrantRow, 'group_id'>[] }
+  state.setGrants(id, grants)
+  return json(200, { id, grants })
 }
 
 function shownToken({ id, user_id, name, scopes, expires_at }: TokenRow): object {
@@ -221,16 +234,38 @@ function createToken({ state, caller, body, now }: Exchange): Reply {
   return json(201, { id, user_id: caller.user.id, name, scopes, raw_token: raw })
 }
 
-function regenerateToken({ state, caller, params }: Exchange): Reply {
-  const row = state.tokens.get(Number(params['token_id']))
+/** RomM fact: who has the code within a minute may have the token, once. */
+function pairToken({ state, caller, params }: Exchange): Reply {
+  const row = state.tokens.get(readInteger(params['token_id']))
   if (row === undefined || row.user_id !== caller?.user.id) return detail(404, 'Token not found')
+  const code = randomUUID().slice(0, 8).toUpperCase()
+  state.pairings.set(code, row.id)
+  return json(201, { code, expires_in: 60 })
+}
+
+/** RomM fact: the token is another one from then on. */
+function exchangeCode({ state, body }: Exchange): Reply {
+  const { code = '' } = JSON.parse(body.toString()) as { readonly code?: string }
+  const row = state.tokens.get(state.pairings.get(code) ?? 0)
+  state.pairings.delete(code)
+  if (row === undefined) return detail(404, 'Invalid or expired code')
+  return json(200, { ...shownToken(row), raw_token: renewed(row) })
+}
+
+function renewed(row: TokenRow): string {
   const raw = newToken()
   row.hashed_token = hash('sha256', raw)
-  return json(200, { ...shownToken(row), raw_token: raw })
+  return raw
+}
+
+function regenerateToken({ state, caller, params }: Exchange): Reply {
+  const row = state.tokens.get(readInteger(params['token_id']))
+  if (row === undefined || row.user_id !== caller?.user.id) return detail(404, 'Token not found')
+  return json(200, { ...shownToken(row), raw_token: renewed(row) })
 }
 
 function dropToken({ state, caller, params }: Exchange, ownOnly: boolean): Reply {
-  const row = state.tokens.get(Number(params['token_id']))
+  const row = state.tokens.get(readInteger(params['token_id']))
   if (row === undefined || (ownOnly && row.user_id !== caller?.user.id)) return detail(404, 'Token not found')
   state.deleteToken(row.id)
   return NO_CONTENT

@@ -48,6 +48,11 @@ export function isInteger(text: string): boolean {
   return /^[+-]?\d+(?:_\d+)*(?:\.0*)?$/.test(strip(text))
 }
 
+/** The number that `isInteger` takes it for. */
+export function readInteger(text: string | undefined): number {
+  return Number(strip(text ?? '').replaceAll('_', ''))
+}
+
 /** RomM fact: the last of several cookies wins, names and values are stripped, quoted values unquoted. */
 export function parseCookies(header: string | undefined): Map<string, string> {
   const cookies = new Map<string, string>()

@@ -35,6 +35,8 @@ export interface StandinOptions {
   readonly setupWizard?: boolean
   /** Milliseconds since the epoch. */
   readonly now?: () => number
+  /** Awaited before the answer to whatever is no GET or HEAD: `state` may have changed. */
+  readonly commit?: (state: State) => Promise<void>
 }
 
 /** A request as it arrived. */
@@ -91,6 +93,7 @@ class StandinServer implements Standin {
   intercept: Standin['intercept']
   readonly reset: () => void
   readonly #backend: Backend
+  readonly #commit: (state: State) => Promise<void>
   readonly #sockets = new WebSocketServer({ noServer: true })
   readonly #server = createServer(
     { keepAliveTimeout: 600_000, requestTimeout: 0, shouldUpgradeCallback: isSocket },
@@ -99,7 +102,7 @@ class StandinServer implements Standin {
 
   constructor(options: StandinOptions) {
     const { version = '5.2.0', kiosk = false, csrf = false, openDownloads = false, users = true } = options
-    const { now = Date.now, setupWizard } = options
+    const { now = Date.now, setupWizard, commit = () => Promise.resolve() } = options
     const fixture = readFixture()
     const generation = generationOf(version)
     const secret = options.secret ?? fixture.secret
@@ -109,6 +112,7 @@ class StandinServer implements Standin {
     const table = readTable(facts, document, openDownloads)
     const { anonymousStatus } = generation
     this.state = state
+    this.#commit = commit
     this.reset = () => state.load(fixture, users, now())
     this.reset()
     const settings = {
@@ -154,7 +158,9 @@ class StandinServer implements Standin {
     const received = this.#record(request, false)
     if (this.intercept?.(request, response) === true) return
     try {
-      write(response, await this.#front(request, received))
+      const reply = await this.#front(request, received)
+      if (!isSafe(received)) await this.#commit(this.state)
+      write(response, reply)
     } catch {
       // RomM fact: an exception, of whatever kind, is a 500 without cookies or CORS headers.
       write(response, text(500, 'Internal Server Error'))
@@ -195,6 +201,10 @@ class StandinServer implements Standin {
       socket.end('HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
     }
   }
+}
+
+function isSafe({ method }: Received): boolean {
+  return method === 'GET' || method === 'HEAD'
 }
 
 function isSocket({ method, url = '', headers }: IncomingMessage): boolean {

@@ -10,7 +10,7 @@ export interface TokenRow {
   hashed_token: string
   readonly scopes: readonly string[]
   /** Milliseconds since the epoch. */
-  readonly expires_at: number | null
+  expires_at: number | null
 }
 
 /** RomM fact: the anonymous visitor in kiosk mode is this user, of which there is no row. */
@@ -34,9 +34,14 @@ export class State {
   readonly sessions = new Map<string, SessionData>()
   /** `jti` of the refresh tokens that were not used yet. */
   readonly refreshIds = new Set<string>()
+  /** Tokens by the code for which they are handed out. */
+  readonly pairings = new Map<string, number>()
   groups: GroupRow[] = []
   grants: readonly GrantRow[] = []
   overrides: readonly OverrideRow[] = []
+  /** Databases give no number twice. */
+  #lastUser = 0
+  #lastToken = 0
   readonly #generation: Generation
   readonly #kiosk: boolean
 
@@ -47,7 +52,8 @@ export class State {
 
   /** @param withUsers false leaves the tables as at a first run @param now milliseconds: `expires` counts from here */
   load(fixture: Fixture, withUsers: boolean, now: number): void {
-    for (const table of [this.users, this.tokens, this.sessions, this.refreshIds]) table.clear()
+    for (const table of [this.users, this.tokens, this.sessions, this.refreshIds, this.pairings])
+      table.clear()
     this.groups = fixture.permission_groups.map((group) => ({ ...group }))
     this.grants = fixture.permission_group_grants
     this.overrides = withUsers ? fixture.user_permission_overrides : []
@@ -114,7 +120,7 @@ export class State {
   }
 
   addUser(row: Partial<UserRow> & { readonly username: string }): UserRow {
-    const id = Math.max(0, ...this.users.keys()) + 1
+    const id = (this.#lastUser = Math.max(this.#lastUser, ...this.users.keys()) + 1)
     const user: UserRow = { ...GUEST, ...row, id }
     this.users.set(id, user)
     return user
@@ -155,6 +161,11 @@ export class State {
     this.overrides = [...this.overrides.filter(({ user_id }) => user_id !== id), ...own]
   }
 
+  setGrants(group: number, grants: readonly Omit<GrantRow, 'group_id'>[]): void {
+    const own = grants.map((grant) => ({ ...grant, group_id: group }))
+    this.grants = [...this.grants.filter(({ group_id }) => group_id !== group), ...own]
+  }
+
   async setPassword(name: string, password: string): Promise<void> {
     this.user(name).hashed_password = await bcrypt(password, 4)
   }
@@ -165,7 +176,7 @@ export class State {
     scopes: readonly string[],
     options: { readonly label?: string; readonly expiresAt?: number } = {},
   ): { readonly id: number; readonly raw: string } {
-    const id = Math.max(0, ...this.tokens.keys()) + 1
+    const id = (this.#lastToken = Math.max(this.#lastToken, ...this.tokens.keys()) + 1)
     const raw = newToken()
     const row = { id, user_id: this.user(name).id, name: options.label ?? `token ${id}`, scopes: [...scopes] }
     this.tokens.set(id, { ...row, hashed_token: hash('sha256', raw), expires_at: options.expiresAt ?? null })
