@@ -136,14 +136,19 @@ class PooledUpstream implements Upstream {
 
   /** Nothing of a request is read or sent while it waits, and a client that leaves waits no longer. */
   #wait(permit: Permit, res: ServerResponse, start: () => void, done: (report: ForwardReport) => void): void {
+    const stayOutside = (report: ForwardReport): void => {
+      // The secret in it was never looked at.
+      permit.attempt?.ended('lost').catch(() => undefined)
+      done(report)
+    }
     const leave = this.#admission.wait(permit, (excess) => {
       res.off('close', giveUp)
       if (excess === undefined) return start()
       this.#context.onExcess(excess)
-      done({ kind: 'failed', reason: excess, cause: undefined })
+      stayOutside({ kind: 'failed', reason: excess, cause: undefined })
     })
     function giveUp(): void {
-      if (leave()) done({ kind: 'aborted', status: undefined })
+      if (leave()) stayOutside({ kind: 'aborted', status: undefined })
     }
     res.once('close', giveUp)
   }

@@ -152,6 +152,30 @@ t.test('who leaves waits no longer', async (t) => {
   t.equal(held.length, 0, 'nobody else’s request arrived')
 })
 
+t.test('a login that RomM never saw was no attempt', async (t) => {
+  const { port, gateway, held, holds, release } = await stage(t, {
+    'upstream.connections': '1',
+    'upstream.queue': '1',
+    'attempts.perUserAndAddress': '2',
+  })
+  const vera = fixture.users.find(({ username }) => username === 'vera')
+  const basic = Buffer.from(`vera:${vera?.password ?? ''}`).toString('base64')
+  const login = message('/api/login', [`Authorization: Basic ${basic}`], 'POST')
+  const first = await start(t, port, slow('192.0.2.1'))
+  await holds(1)
+  for (let i = 0; i < 3; i++) {
+    const leaving = await start(t, port, login)
+    await waits(gateway, 1)
+    isRefusal(t, await talk(t, port, login), 503, 'overloaded')
+    leaving.socket.destroy()
+    await waits(gateway, 0)
+  }
+  t.equal(held.length, 1)
+  release()
+  t.equal((await first.answer()).status, 200)
+  t.equal((await talk(t, port, login)).status, 200)
+})
+
 t.test('who waits is served by the configuration that let him in', async (t) => {
   const { port, gateway, holds, release } = await stage(t, { 'upstream.connections': '1' })
   const clients = [await start(t, port, slow('192.0.2.1')), await start(t, port, slow('192.0.2.2'))]
