@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { EventEmitter, on, once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,6 +14,13 @@ export type Variables = Readonly<Record<string, string>>
 
 /** Milliseconds for a line that is waited for; only a failing test takes so long. */
 const LONGEST_WAIT = 20_000
+
+const running = new Set<ChildProcess>()
+
+// A run that is broken off, at its first failure say, does not come to the tests' own ends.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
 
 /** How a command ended. */
 export interface Ended {
@@ -85,6 +92,8 @@ export async function serve(
     cwd: options.cwd ?? folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
   const log: LogLine[] = []
   const news = new EventEmitter()
   let err = ''
