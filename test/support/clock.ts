@@ -11,6 +11,8 @@ export interface VirtualClock extends Clock {
   jump(ms: number): void
   /** How many tasks are waiting. */
   readonly waiting: number
+  /** Milliseconds until the next task; undefined when none is waiting. */
+  readonly next: number | undefined
 }
 
 interface Timer {
@@ -52,6 +54,10 @@ export function virtualClock(start: number = Date.UTC(2026, 0, 1)): VirtualClock
     },
     get waiting() {
       return timers.size
+    },
+    get next() {
+      const timer = nextUntil(Infinity)
+      return timer && timer.due - elapsed
     },
   }
 }

@@ -16,7 +16,11 @@ export class RommUsers {
   readonly tokens: Lookup<TokenRecord>
 
   /** @param binding everything that an answer in the shared tier depends on */
-  constructor(sources: RommSources, context: ProfileContext, binding: string) {
+  constructor(
+    sources: Pick<RommSources, 'usersById' | 'usersByName' | 'tokens'>,
+    context: ProfileContext,
+    binding: string,
+  ) {
     const common = { clock: context.clock, ...context.freshness }
     this.users = new Lookup({ ...common, name: 'user', source: sources.usersById })
     this.names = new Lookup({ ...common, name: 'name', source: sources.usersByName })
