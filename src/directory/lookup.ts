@@ -1,5 +1,6 @@
 import { PosternError } from '../errors.ts'
 import type { MaybePromise } from '../pipeline/outcome.ts'
+import { Gathering } from './gathering.ts'
 import { Known } from './known.ts'
 import type { Asking, KnownOptions } from './known.ts'
 import { Patience } from './patience.ts'
@@ -49,6 +50,7 @@ export class Lookup<V extends object> {
   readonly #known: Known<V>
   readonly #flights = new Map<string, Flight<V>>()
   readonly #patience: Patience
+  readonly #gathering: Gathering<V>
   readonly counts: Record<Tier, number> = { memory: 0, shared: 0, source: 0, stale: 0 }
   #batch: Batch<V> | undefined
   /** Monotonic milliseconds at which the last complete batch began. */
@@ -60,6 +62,10 @@ export class Lookup<V extends object> {
     this.#options = options
     this.#known = new Known(options)
     this.#patience = new Patience({ ...options, pause: options.pause ?? PAUSE })
+    this.#gathering = new Gathering(
+      (keys, known) => this.#patience.ask(() => options.source.load(keys, known)),
+      (key) => this.#known.recall(key),
+    )
   }
 
   get name(): string {
@@ -82,7 +88,8 @@ export class Lookup<V extends object> {
    */
   find(key: string, load?: () => Promise<V | undefined>): MaybePromise<V | undefined> {
     const found = this.#known.find(key)
-    if (found === undefined) return this.#ask(key, load ?? (() => this.#loadOne(key)))
+    if (found === undefined)
+      return this.#ask(key, load ? () => this.#patience.ask(load) : () => this.#gathering.load(key))
     this.counts.memory++
     return found === 'absent' ? undefined : found
   }
@@ -99,7 +106,10 @@ export class Lookup<V extends object> {
       // Another one for which memory does not do began after we were asked.
       older = next?.anew === true ? undefined : next
     }
-    return this.#settle(key, () => this.#joinable(key) ?? this.#begin(key, () => this.#loadOne(key), true))
+    return this.#settle(
+      key,
+      () => this.#joinable(key) ?? this.#begin(key, () => this.#gathering.load(key), true),
+    )
   }
 
   /** What is known of a key counts no longer, an answer that is under way included. It leaves nothing behind. */
@@ -215,7 +225,7 @@ export class Lookup<V extends object> {
       return this.#store(key, elsewhere.value, flight, at - elsewhere.age)
     }
     try {
-      const value = await this.#patience.ask(load)
+      const value = await load()
       this.counts.source++
       if (value !== undefined && generation !== undefined && !this.#isOvertaken(flight, key, value))
         shared?.put(key, value, freshFor - (clock.monotonic() - at), generation)
@@ -230,11 +240,5 @@ export class Lookup<V extends object> {
 
   #store(key: string, value: V | undefined, flight: Flight<V>, at: number): V | undefined {
     return flight.overtaken ? value : this.#known.store(key, value, { at, asOf: flight.asking.asOf })
-  }
-
-  #loadOne(key: string): Promise<V | undefined> {
-    const value = this.#known.recall(key)
-    const known = new Map(value === undefined ? [] : [[key, value]])
-    return this.#options.source.load([key], known).then((answers) => answers.get(key))
   }
 }

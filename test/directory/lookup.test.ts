@@ -48,6 +48,32 @@ t.test('an absence is remembered for as long as a presence, and in its own place
   t.same(await lookup.find('c'), { word: 'now there' })
 })
 
+t.test('a flood of keys is a few questions', async (t) => {
+  const { source, ask } = stage()
+  source.rows.set('k1000', { word: 'w' })
+  source.hold()
+  const all = Array.from({ length: 1_200 }, (_, i) => ask(`k${i}`))
+  t.same(source.questions, [['k0'], ['k1']], 'the first do not wait')
+  source.letGo()
+  const values = await Promise.all(all)
+  t.same(
+    source.questions.map(({ length }) => length),
+    [1, 1, 500, 500, 198],
+  )
+  t.same(values[1_000], { word: 'w' }, 'each has the answer to its own')
+  t.equal(values.filter((value) => value !== undefined).length, 1)
+})
+
+t.test('a question that fails does so for all whom it was for, and for nobody after them', async (t) => {
+  const { clock, source, ask } = stage()
+  source.broken = new Error('away')
+  const all = Array.from({ length: 3 }, (_, i) => ask(`k${i}`))
+  for (const each of all) await t.rejects(each, couldNotCheck)
+  source.broken = undefined
+  clock.advance(1_000)
+  t.equal(await ask('k0'), undefined)
+})
+
 t.test('however many wait, the source is asked once', async (t) => {
   const { source, ask } = stage()
   source.rows.set('k', { word: 'w' })

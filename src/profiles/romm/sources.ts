@@ -47,13 +47,7 @@ export class RommSources {
   }
 
   readonly usersByName: Source<NamedUser> = {
-    load: (names) =>
-      this.#read(async (db, generation) => {
-        const found = await usersByNames(db, generation, names.filter(isPossibleName))
-        const users = await this.#records(generation, [...found.values()].flat())
-        const byId = new Map(users.map((user) => [user.id, user]))
-        return new Map([...found].map(([name, rows]) => [name, namedUser(rows, byId)]))
-      }).catch(nobodyIfImpossible),
+    load: (names) => this.#named(names.filter(isPossibleName)),
   }
 
   readonly tokens: Source<TokenRecord> = {
@@ -82,6 +76,24 @@ export class RommSources {
       if (generation === 'groups') await permissionsOf(db, [NOBODY])
       return generation
     })
+  }
+
+  async #named(names: readonly string[]): Promise<ReadonlyMap<string, NamedUser>> {
+    try {
+      return await this.#read(async (db, generation) => {
+        const found = await usersByNames(db, generation, names)
+        const users = await this.#records(generation, [...found.values()].flat())
+        const byId = new Map(users.map((user) => [user.id, user]))
+        return new Map([...found].map(([name, rows]) => [name, namedUser(rows, byId)]))
+      })
+    } catch (error) {
+      if (!isImpossible(error)) throw error
+      // It is nobody's, and the others that came with it are not to blame.
+      if (names.length === 1) return new Map()
+      const half = names.length >> 1
+      const parts = [names.slice(0, half), names.slice(half)].map((part) => this.#named(part))
+      return new Map((await Promise.all(parts)).flatMap((found) => [...found]))
+    }
   }
 
   /** The schema is looked at every time: after an upgrade of RomM the same columns mean something else. */
@@ -138,10 +150,9 @@ function isPossibleName(name: string): boolean {
   return name !== '' && name.length <= LONGEST_NAME && !name.includes('\0')
 }
 
-/** A name that the column's character set cannot hold is nobody's. Such a name is never cached, so it comes alone. */
-function nobodyIfImpossible(error: PosternError): ReadonlyMap<string, NamedUser> {
-  if (faultOf(error.cause) === 'impossible_name') return new Map()
-  throw error
+/** A name that the column's character set cannot hold. */
+function isImpossible(error: unknown): boolean {
+  return error instanceof PosternError && faultOf(error.cause) === 'impossible_name'
 }
 
 function namedUser(rows: readonly UserRow[], users: ReadonlyMap<string, UserRecord>): NamedUser {

@@ -353,6 +353,8 @@ t.test('MariaDB in latin1: a name that its columns cannot hold is nobody', async
   t.equal(idOf(await one(sources.usersByName, 'Vera')), '2')
   t.equal(idOf(await one(sources.usersByName, 'vëra')), '2')
   for (const key of ['вера', '🎮', 'vera\u0301']) t.equal(await one(sources.usersByName, key), undefined, key)
+  const together = await sources.usersByName.load(['вера', 'vera', '🎮', 'admin', 'olga'], new Map())
+  t.same([...together.keys()].sort(), ['admin', 'olga', 'vera'], 'those that came with it are somebody')
   t.match(await one(sources.tokens, fixture.client_tokens[0]?.hashed_token ?? ''), { id: '1' })
 })
 
