@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { keyedDigestOf } from '../directory/digest.ts'
-import type { NamedUser, UserRecord } from '../directory/records.ts'
+import type { NamedUser } from '../directory/records.ts'
 import type { BasicCredential } from '../identity/credential.ts'
 import { chain } from '../pipeline/maybe.ts'
 import { authenticated, rejected } from '../pipeline/outcome.ts'
@@ -40,28 +40,35 @@ export function createBasicAuthenticator(options: BasicOptions): Authenticator<B
   const verdicts = new Verdicts(options)
   const principals = new PrincipalMemo<Verdict>()
 
-  const conclude = (verdict: Verdict, user: UserRecord): Outcome => {
+  const hashOf = (named: NamedUser | undefined): string =>
+    (named?.kind === 'user' ? named.user.passwordHash : undefined) ?? options.decoyHash
+
+  const conclude = (verdict: Verdict, named: NamedUser | undefined): Outcome => {
+    if (named?.kind === 'ambiguous') return rejected('ambiguous_user')
+    if (named?.user.passwordHash === undefined) return rejected('unknown_user')
+    const { user } = named
     if (!verdict.good) return rejected('wrong_password')
     if (!user.enabled) return rejected('disabled_user')
-    const principal = principals.get(verdict, user, () => userPrincipal('basic', user))
-    return authenticated(principal)
+    return authenticated(principals.get(verdict, user, () => userPrincipal('basic', user)))
   }
 
   const check = (
-    { username, password }: BasicCredential,
+    credential: BasicCredential,
     named: NamedUser | undefined,
     client: ClientInfo,
   ): MaybePromise<Outcome> => {
-    const user = named?.kind === 'user' ? named.user : undefined
-    const hash = user?.passwordHash ?? options.decoyHash
+    const { username, password } = credential
+    const hash = hashOf(named)
     const digest = keyedDigestOf(key, username, password)
-    const verdict =
-      verdicts.known(digest, hash) ??
-      verdicts.verify(digest, password, hash, { client, user: userKey(username, named), secret: password })
-    return chain(verdict, (found) => {
-      if (named?.kind === 'ambiguous') return rejected('ambiguous_user')
-      return user?.passwordHash === undefined ? rejected('unknown_user') : conclude(found, user)
-    })
+    const known = verdicts.known(digest, hash)
+    if (known !== undefined) return conclude(known, named)
+    const guess = { client, user: userKey(username, named), secret: password }
+    // It takes its turn and its time: who the user is by then is what counts.
+    return chain(verdicts.verify(digest, password, hash, guess), (found) =>
+      chain(options.users.userByName(username), (now) =>
+        hashOf(now) === hash ? conclude(found, now) : check(credential, now, client),
+      ),
+    )
   }
 
   return {

@@ -65,6 +65,19 @@ t.test('a new hash is verified anew, and the old password is dead with the old o
   t.match(await present('vera', PASSWORD), { mode: 'basic' })
 })
 
+t.test('who changes while a password is verified is looked at again', async (t) => {
+  const { people, authenticate, verified } = stage()
+  const disabled = told(authenticate('vera', PASSWORD))
+  people.change('vera', { enabled: false })
+  t.equal(await disabled, 'disabled_user')
+
+  people.change('vera', { enabled: true, passwordHash: await hash(PASSWORD, COST) })
+  const replaced = told(authenticate('vera', PASSWORD))
+  people.change('vera', { passwordHash: await hash('new', COST) })
+  t.equal(await replaced, 'wrong_password', 'what was verified against the old hash says nothing')
+  t.equal(verified.length, 3)
+})
+
 t.test('whom nobody knows, who has no password, and whose name is two people’s costs as much', async (t) => {
   const { people, verified, present } = stage()
   people.users.push(user('olga'), user('Anna', { passwordHash: HASH }), user('anna', { passwordHash: HASH }))
