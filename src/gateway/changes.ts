@@ -14,8 +14,11 @@ export interface ChangesOptions {
   readonly onForgotten: () => void
 }
 
-/** Milliseconds within which failures that strangers caused make one change. */
-const GATHERED = 2_000
+/**
+ * Milliseconds within which failures that strangers caused make one change. What is looked up is confirmed more often anyway; what
+ * the backend is asked about lives about as long, and is not asked about again and again on a stranger's behalf.
+ */
+const GATHERED = 30_000
 
 /** Where changes come together: from requests that pass, from other replicas, from the backend itself. */
 export class Changes implements ResponseObserver {

@@ -276,6 +276,28 @@ t.test('a flood of questions leaves known credentials alone', async (t) => {
   cameOf(t, await ask(t, '/api/roms', lines(as('rmm vera all'))), '> /api/roms')
 })
 
+t.test('strangers who make the backend fail do not empty what is known', async (t) => {
+  const clock = virtualClock(Date.now())
+  const { standin, ask } = await stage(t, { clock })
+  const vera = lines(as('rmm vera all'))
+  const isAsked = async (): Promise<number> => {
+    cameOf(t, await ask(t, '/api/roms', vera), '> /api/roms')
+    return standin.questions
+  }
+  t.equal(await isAsked(), 1)
+  standin.intercept = ({ url }, response) => {
+    if (url === '/api/reset-password') response.writeHead(500).end()
+    return url === '/api/reset-password'
+  }
+  const asked: number[] = []
+  for (let i = 0; i < 9; i++) {
+    t.equal((await ask(t, '/api/reset-password', [], 'POST')).said, '500')
+    clock.advance(3_000)
+    asked.push(await isAsked())
+  }
+  t.same(asked, [1, 0, 0, 0, 0, 0, 0, 0, 0], 'the first counts at once')
+})
+
 t.test('a storm of unknown credentials puts nobody out of memory', async (t) => {
   const ladder = await freshLadder(t)
   const { ask, gateway } = await stage(t, {
