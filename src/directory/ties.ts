@@ -23,6 +23,8 @@ export interface TiesOptions {
   /** Whom a name leads to now: the source is asked, whatever is known. */
   readonly anew: (name: string) => Promise<NamedUser | undefined>
   readonly store: TieStore | undefined
+  /** One was cut here, and whoever shares the store can know it. */
+  readonly onCut?: (key: string) => void
 }
 
 /**
@@ -32,10 +34,13 @@ export interface TiesOptions {
 export class Ties {
   readonly #options: TiesOptions
   readonly #held: LRUCache<string, Tie>
+  /** Ties that another replica may have cut. */
+  readonly #doubted: LRUCache<string, object>
 
   constructor(options: TiesOptions) {
     this.#options = options
     this.#held = new LRUCache({ max: options.maxEntries })
+    this.#doubted = new LRUCache({ max: options.maxEntries })
   }
 
   /**
@@ -46,9 +51,8 @@ export class Ties {
   belongs(key: string, name: string, user: UserRecord): MaybePromise<UserRecord | undefined> {
     const held = this.#held.get(key)
     if (held?.name !== name) return this.#firstSight(key, name)
-    if (held.to === this.#options.tieOf(user)) return user
-    this.#cut(key, name)
-    return undefined
+    if (this.#doubted.has(key)) return this.#lookAgain(key, name, user)
+    return this.#compare(held, key, user)
   }
 
   /** The user has gone, or may not sign in. One that was never seen alive is left alone: it may be younger than that answer. */
@@ -56,10 +60,32 @@ export class Ties {
     if (this.#held.get(key)?.name === name) this.#cut(key, name)
   }
 
-  /** Whether it was cut, for somebody who does not know what name it bears. */
+  /** Another replica may have cut it: what is held counts only after a look at what they share. */
+  doubt(key: string): void {
+    if (this.#held.has(key)) this.#doubted.set(key, {})
+  }
+
+  /** Whether it was cut, here or by another replica, for somebody who does not know what name it bears. */
   async isCut(key: string): Promise<boolean> {
-    const tie = this.#held.get(key) ?? (await this.#options.store?.get(key).catch(() => undefined))
-    return tie !== undefined && tie.to === undefined
+    if (isCut(this.#held.get(key))) return true
+    return isCut(await this.#options.store?.get(key).catch(() => undefined))
+  }
+
+  #compare(held: Tie, key: string, user: UserRecord): UserRecord | undefined {
+    if (held.to === this.#options.tieOf(user)) return user
+    this.#cut(key, held.name)
+    return undefined
+  }
+
+  async #lookAgain(key: string, name: string, user: UserRecord): Promise<UserRecord | undefined> {
+    const doubt = this.#doubted.get(key)
+    const theirs = await this.#options.store?.get(key).catch(() => undefined)
+    // One that came meanwhile may be of something newer than what was read.
+    if (this.#doubted.get(key) === doubt) this.#doubted.delete(key)
+    const held = this.#held.get(key)
+    if (held?.name !== name) return this.#firstSight(key, name)
+    if (theirs?.name === name && isCut(theirs)) this.#held.set(key, theirs)
+    return this.#compare(this.#held.get(key) ?? held, key, user)
   }
 
   /** What is known of the user may be older than the credential: it is tied to what the source says now. */
@@ -78,9 +104,21 @@ export class Ties {
   }
 
   #cut(key: string, name: string): void {
-    if (this.#held.get(key)?.name === name && this.#held.get(key)?.to === undefined) return
+    const held = this.#held.get(key)
+    if (held?.name === name && isCut(held)) return
     const tie: Tie = { name, to: undefined }
     this.#held.set(key, tie)
-    void this.#options.store?.put(key, tie).catch(() => undefined)
+    void this.#tell(key, tie)
   }
+
+  async #tell(key: string, tie: Tie): Promise<void> {
+    const { store, onCut } = this.#options
+    if (store === undefined) return
+    await store.put(key, tie).catch(() => undefined)
+    onCut?.(key)
+  }
+}
+
+function isCut(tie: Tie | undefined): boolean {
+  return tie !== undefined && tie.to === undefined
 }

@@ -45,7 +45,10 @@ t.test('what one replica tied, or cut, is so for all of them', async (t) => {
   now.user = NEW
   t.equal(await b.belongs('k', 'vera', NEW), undefined, 'tied before b ever saw it')
   t.ok(await b.isCut('k'))
-  t.notOk(await a.isCut('k'), 'a looks at its own first')
+  t.ok(await a.isCut('k'), 'though a holds it for alive')
+  t.equal(a.belongs('k', 'vera', OLD), OLD, 'as long as it has not been told')
+  a.doubt('k')
+  t.equal(await a.belongs('k', 'vera', OLD), undefined)
   t.equal(await a.belongs('k', 'vera', NEW), undefined)
   t.ok(await a.isCut('k'))
   t.ok(await c.isCut('k'), 'of which c hears from Redis')
@@ -53,6 +56,31 @@ t.test('what one replica tied, or cut, is so for all of them', async (t) => {
   now.user = OLD
   t.equal(await c.belongs('k', 'vera', OLD), undefined)
   t.equal(await c.belongs('new', 'vera', NEW), OLD, 'tied to what the source says, not to what was known')
+})
+
+t.test('a cut is told when the others can know of it, and no doubt takes it back', async (t) => {
+  const { store } = await stage(t)
+  const now = { user: OLD as UserRecord | undefined }
+  const told = Promise.withResolvers<string>()
+  const a = new Ties({
+    maxEntries: 9,
+    tieOf,
+    anew: async () => ({ kind: 'user', user: OLD }),
+    store: store(),
+    onCut: told.resolve,
+  })
+  await a.belongs('k', 'vera', OLD)
+  t.equal(a.belongs('k', 'vera', NEW), undefined)
+  t.equal(await told.promise, 'k')
+  t.ok(await replica(store(), now).isCut('k'))
+  a.doubt('k')
+  t.equal(await a.belongs('k', 'vera', OLD), undefined)
+  const alone = replica(undefined, now)
+  await alone.belongs('k', 'vera', OLD)
+  alone.doubt('k')
+  t.equal(await alone.belongs('k', 'vera', OLD), OLD)
+  alone.doubt('k')
+  t.equal(await alone.belongs('k', 'vera', NEW), undefined, 'what is held is not forgotten for it')
 })
 
 t.test('under another name it is another credential', async (t) => {

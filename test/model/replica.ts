@@ -74,14 +74,16 @@ export class Replica {
     const users = new RommUsers(romm, context, 'model')
     const sessions = new RommSessions(new RommSessionStore(romm.redis), users, context)
     const timing = { ttl: STALE, timeout: DEADLINE }
+    const ties = rommTies(users, context, 'model')
     const known: Known = {
       users,
       sessions,
+      ties,
       verdicts: sharedVerdicts(context, timing, 'model'),
       passwordVerdicts: createPasswordVerdicts(context, timing),
     }
     this.lookups = [users.users, users.names, users.tokens, sessions.sessions]
-    this.authenticator = authenticatorOf(users, sessions, rommTies(users, context, 'model'), romm)
+    this.authenticator = authenticatorOf(users, sessions, ties, romm)
     const batches = startRevalidation(this.lookups, {
       clock,
       interval: INTERVAL,

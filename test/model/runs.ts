@@ -40,7 +40,9 @@ const property = fc.asyncProperty(
 // What the test gave: `numRuns`, and `seed` and `path` of a counter-example.
 const details = await fc.check(property, workerData as Pick<fc.Parameters, 'numRuns' | 'seed' | 'path'>)
 const report: Report = {
-  failure: details.failed ? fc.defaultReportMessage(details) : undefined,
+  failure: details.failed
+    ? `${fc.defaultReportMessage(details)}\n${String(details.errorInstance)}`
+    : undefined,
   runs: details.numRuns,
   seen,
 }

@@ -5,16 +5,18 @@ import type { Lookup } from '../../directory/lookup.ts'
 import type { NamedUser } from '../../directory/records.ts'
 import type { Concerns } from '../../directory/tombstones.ts'
 import type { RommSessions, RommUsers } from './directory.ts'
+import type { RommTies } from './ties.ts'
 
 export interface Known {
   readonly users: RommUsers | undefined
   readonly sessions: RommSessions | undefined
+  readonly ties: RommTies | undefined
   readonly verdicts: Lookup<Verdict>
   readonly passwordVerdicts: Lookup<Verdict>
 }
 
 /** Makes everything that is known of those whom a change concerns count no longer. */
-export function forget({ users, sessions, verdicts, passwordVerdicts }: Known, change: Change): void {
+export function forget({ users, sessions, ties, verdicts, passwordVerdicts }: Known, change: Change): void {
   switch (change.kind) {
     case 'user':
       users?.users.forgetKey(change.id)
@@ -33,6 +35,7 @@ export function forget({ users, sessions, verdicts, passwordVerdicts }: Known, c
       break
     case 'session':
       sessions?.sessions.forgetKey(change.digest)
+      ties?.sessions.doubt(change.digest)
       verdicts.forgetKey(sessionVerdictKey(change.digest))
       break
     case 'users':

@@ -105,7 +105,7 @@ export class RommProfile implements Profile {
     this.isRevoked = (credential) => ties !== undefined && isCut(ties, credential)
     const verdicts = sharedVerdicts(context, options.ask, binding)
     const passwordVerdicts = createPasswordVerdicts(context, options.ask)
-    this.#known = { users, sessions, verdicts, passwordVerdicts }
+    this.#known = { users, sessions, ties, verdicts, passwordVerdicts }
     const ask = createAsk({ upstream: context.ask, limits: options.ask }, () => this.#instance.state)
     const guesses = rommGuesses(users)
     this.guess = guesses.guess
@@ -113,7 +113,6 @@ export class RommProfile implements Profile {
       ask: limitGuesses(this.#endings.guard(ask), context.attempts, guesses.userKey),
       attempts: context.attempts,
       ...this.#known,
-      ties,
       secret: options.secret,
       confirmSecret: () => this.#instance.confirmSecret(),
       clock: context.clock,

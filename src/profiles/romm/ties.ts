@@ -21,17 +21,27 @@ const SESSION = 14 * DAY
 export function rommTies(users: RommUsers, context: ProfileContext, binding: string): RommTies {
   const { shared } = context
   const key = shared?.secret ?? randomBytes(32)
-  const make = (kind: string, lifetime: number, tieOf: (user: UserRecord) => string): Ties =>
+  const make = (
+    kind: string,
+    lifetime: number,
+    tieOf: (user: UserRecord) => string,
+    onCut?: (key: string) => void,
+  ): Ties =>
     new Ties({
       maxEntries: context.freshness.maxEntries,
       tieOf,
       anew: (name) => users.names.findAnew(name),
       store: shared && createSharedTies({ ...shared, prefix: `postern:tie:${kind}:${binding}:`, lifetime }),
+      ...(onCut && { onCut }),
     })
   return {
     // Whoever changes a password, or a name, wants to be rid of whoever is signed in.
-    sessions: make('session', SESSION, ({ id, username, passwordHash = '' }) =>
-      keyedDigestOf(key, id, username, passwordHash),
+    sessions: make(
+      'session',
+      SESSION,
+      ({ id, username, passwordHash = '' }) => keyedDigestOf(key, id, username, passwordHash),
+      // Others may have seen nothing of what cut it: a user who was kept out for a minute.
+      (digest) => context.changed([{ kind: 'session', digest }]),
     ),
     // These are short-lived, and their scripts sign in anew; what a name meant must not change under them.
     accessTokens: make('jwt', DAY, ({ id }) => id),
