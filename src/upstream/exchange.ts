@@ -174,9 +174,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
     else if (!this.#held) this.#controller?.resume()
   }
 
-  /** An observed request is not aborted, unless its body can no longer arrive. */
+  /**
+   * An observed request is not aborted, unless its body can no longer arrive: what was received and not yet read is
+   * lost with the client's connection, and the upstream would wait for it.
+   */
   get #mayAbort(): boolean {
-    return !this.#observed || (this.#body !== null && !this.#req.complete)
+    return !this.#observed || (this.#body !== null && !this.#req.readableEnded)
   }
 
   #observe(status: number | 'lost', headers: string[]): Promise<void> | undefined {
@@ -207,7 +210,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #sendContinue(): void {
     this.#expectsContinue = false
-    this.#res.writeContinue()
+    // Behind an answer that is still due, Node would put it between the head and the body of this request's own. Who
+    // pipelines may not wait for it for ever (RFC 9110 §10.1.1).
+    if (this.#res.socket !== null) this.#res.writeContinue()
   }
 
   #releaseBody(): void {

@@ -82,6 +82,30 @@ t.test('pipelined requests are answered each, in order', async (t) => {
   t.equal(forwarded().length, 3)
 })
 
+t.test('a 100 that was expected behind an answer that is due does not get into the next one', async (t) => {
+  const held = Promise.withResolvers<() => void>()
+  const answered = Promise.withResolvers<void>()
+  standin.intercept = ({ url }, response) => {
+    if (url === '/api/heartbeat') held.resolve(() => response.end())
+    if (url !== SAVES) return url === '/api/heartbeat'
+    response.once('finish', answered.resolve).end('saved')
+    return true
+  }
+  t.teardown(() => (standin.intercept = undefined))
+  const client = await RawClient.open(t, port)
+  client.send(`${GOOD}${upload('Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello')}`)
+  const release = await held.promise
+  await answered.promise
+  // Whatever was asked on another connection after it has come back: so has the answer to the upload.
+  t.equal((await talk(t, port, message('/api/platforms', lines(as('rmm admin all'))))).status, 200)
+  release()
+  t.equal((await client.answer()).status, 200)
+  const answer = await client.answer()
+  t.equal(answer.status, 200)
+  t.equal(answer.body, 'saved')
+  t.equal(client.rest, '')
+})
+
 t.test('what is malformed after an answer does not become part of one', async (t) => {
   const client = await RawClient.open(t, port)
   t.equal((await client.send(`${OPEN}${HOST}\r\n`).answer()).status, 200)

@@ -1,5 +1,7 @@
+import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import t from 'tap'
+import type { ForwardReport } from '../../src/upstream/exchange.ts'
 import type { ResponseObserver } from '../../src/upstream/observer.ts'
 import {
   closed,
@@ -9,10 +11,13 @@ import {
   get,
   httpBackend,
   later,
+  permitFor,
   perRequest,
+  portOf,
   raw,
   rawBackend,
   until,
+  upstreamFor,
 } from './support.ts'
 
 /** Observes everything below /users, and holds its answers until released. */
@@ -144,6 +149,25 @@ t.test('an observed upload whose client vanished counts as lost', async (t) => {
   release()
   t.strictSame(await report(), { kind: 'aborted', status: undefined })
   t.strictSame(seen, [['/users/1', 'lost']])
+})
+
+t.test('so does one that had been received, but not read, when its client vanished', async (t) => {
+  const url = await httpBackend(t, () => t.fail('nothing of it is sent'))
+  const { observe, seen, release } = observer()
+  const { upstream } = upstreamFor(t, url, { observe })
+  const ended = later<ForwardReport>()
+  const server = createServer((req, res) => {
+    client.destroy()
+    // As if it had been decided on so long.
+    res.once('close', () => upstream.forward(permitFor(req), req, res, ended.resolve))
+  })
+  t.teardown(() => server.close())
+  const client = connect(await portOf(server), '127.0.0.1')
+  client.write('PUT /users/1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nwhole')
+  release()
+  t.strictSame(await ended.promise, { kind: 'aborted', status: undefined })
+  t.strictSame(seen, [['/users/1', 'lost']])
+  t.equal(upstream.inFlight, 0)
 })
 
 t.test('an observed request without an answer is lost, and its 502 or 504 is held too', async (t) => {
