@@ -23,8 +23,15 @@ export type Verdict =
   | { readonly kind: 'good' }
   | { readonly kind: 'pending' }
 
-/** Puts one credential to the backend. Undefined: the backend refuses it. */
-export type Ask = (credential: Credential, client: ClientInfo) => Promise<Verdict | undefined>
+/**
+ * Puts one credential to the backend. Undefined: the backend refuses it.
+ * @param wasGood when it was last asked about: such questions are few, and none of a flood of new ones may stand in their way
+ */
+export type Ask = (
+  credential: Credential,
+  client: ClientInfo,
+  wasGood?: boolean,
+) => Promise<Verdict | undefined>
 
 export interface AskedOptions {
   readonly ask: Ask
@@ -43,12 +50,12 @@ export function limitGuesses(
   attempts: Pick<Attempts, 'judge'>,
   userOf: (name: string) => MaybePromise<string>,
 ): Ask {
-  return async (credential, client) => {
-    if (credential.kind !== 'basic') return ask(credential, client)
+  return async (credential, client, wasGood) => {
+    if (credential.kind !== 'basic') return ask(credential, client, wasGood)
     const guess = { client, user: await userOf(credential.username), secret: credential.password }
     return attempts.judge(
       guess,
-      () => ask(credential, client),
+      () => ask(credential, client, wasGood),
       (verdict) => verdict !== undefined,
     )
   }
@@ -60,19 +67,17 @@ export function createInquiry(
 ): (credential: Credential, client: ClientInfo) => MaybePromise<Verdict | undefined> {
   const key = randomBytes(32)
   return (credential, client) => {
-    const load = (): Promise<Verdict | undefined> => options.ask(credential, client)
+    const find = (verdicts: Lookup<Verdict>, of: string): MaybePromise<Verdict | undefined> =>
+      verdicts.find(of, () => options.ask(credential, client, verdicts.wasThere(of)))
     switch (credential.kind) {
       case 'basic':
-        return options.passwordVerdicts.find(
-          keyedDigestOf(key, credential.username, credential.password),
-          load,
-        )
+        return find(options.passwordVerdicts, keyedDigestOf(key, credential.username, credential.password))
       case 'session':
-        return options.verdicts.find(sessionVerdictKey(sessionDigest(credential.id)), load)
+        return find(options.verdicts, sessionVerdictKey(sessionDigest(credential.id)))
       case 'jwt':
-        return options.verdicts.find(`jwt:${sha256(credential.token)}`, load)
+        return find(options.verdicts, `jwt:${sha256(credential.token)}`)
       case 'token':
-        return options.verdicts.find(`${TOKEN_VERDICT}${sha256(credential.token)}`, load)
+        return find(options.verdicts, `${TOKEN_VERDICT}${sha256(credential.token)}`)
       case 'malformed':
         return undefined
     }

@@ -1,7 +1,10 @@
 import { PosternError } from '../errors.ts'
 
-/** @param lane on whose behalf: a client's network */
-export type Gate = <T>(lane: string, work: () => Promise<T>) => Promise<T>
+/**
+ * @param lane on whose behalf: a client's network
+ * @param ahead of all that is not: for work of which there is never much
+ */
+export type Gate = <T>(lane: string, work: () => Promise<T>, ahead?: boolean) => Promise<T>
 
 export interface GateOptions {
   /** What the work is, for the message of a refusal. */
@@ -22,15 +25,17 @@ const LARGEST_SHARE = 1 / 2
  */
 export function createGate({ what, atOnce, waiting }: GateOptions): Gate {
   let running = 0
-  const room = new WaitingRoom(waiting, () => new PosternError('question_refused', `${what}: too many wait`))
-  return async (lane, work) => {
+  const refusal = (): PosternError => new PosternError('question_refused', `${what}: too many wait`)
+  const room = new WaitingRoom(waiting, refusal)
+  const roomAhead = new WaitingRoom(waiting, refusal)
+  return async (lane, work, ahead = false) => {
     if (running < atOnce) running++
-    else await room.enter(lane)
+    else await (ahead ? roomAhead : room).enter(lane)
     try {
       return await work()
     } finally {
       // A waiting one takes over this one's place, so the count stays.
-      if (!room.callNext()) running--
+      if (!roomAhead.callNext() && !room.callNext()) running--
     }
   }
 }

@@ -94,6 +94,11 @@ export class Lookup<V extends object> {
     return found === 'absent' ? undefined : found
   }
 
+  /** Whether there was something when it was last looked up, be that too long ago to count. */
+  wasThere(key: string): boolean {
+    return this.#known.recall(key) !== undefined
+  }
+
   /**
    * What the source says from now on, whatever is known.
    * @throws PosternError `could_not_check`

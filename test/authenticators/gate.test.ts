@@ -9,14 +9,16 @@ function stage(waiting: number) {
   const begun: string[] = []
   const refused: string[] = []
   const ends: (() => void)[] = []
+  /** Names that end in `!` go ahead. */
   const enter = (name: string): void => {
     const [lane = ''] = name
-    gate(lane, () => {
+    const work = (): Promise<void> => {
       begun.push(name)
       const { promise, resolve } = Promise.withResolvers<void>()
       ends.push(resolve)
       return promise
-    }).catch(() => refused.push(name))
+    }
+    gate(lane, work, name.endsWith('!')).catch(() => refused.push(name))
   }
   return {
     begun,
@@ -34,6 +36,14 @@ function stage(waiting: number) {
     },
   }
 }
+
+t.test('what goes ahead has a waiting room of its own, which is emptied first', async (t) => {
+  const { enter, end, begun, refused } = stage(2)
+  await enter('a1', 'b1', 'c1', 'd1', 'e1!', 'f1!')
+  t.same(refused, ['d1'])
+  await end(5)
+  t.same(begun, ['a1', 'e1!', 'f1!', 'b1', 'c1'])
+})
 
 t.test('lanes take turns, however long one of them is', async (t) => {
   const { enter, end, begun } = stage(12)

@@ -43,15 +43,17 @@ export function createAsk(options: AskOptions, instance: () => InstanceState | u
   const { concurrency, rate, ratePerAddress } = options.limits
   const gate = createGate({ what: 'questions to the backend', atOnce: concurrency, waiting: QUEUE })
   const limit = createRateLimit('questions to the backend', rate, ratePerAddress)
-  return async (credential, client) => {
+  return async (credential, client, wasGood = false) => {
     const headers = questionHeaders(credential)
     if (Object.values(headers).some((value) => value.length > LONGEST_CREDENTIAL)) return undefined
     const network = networkOf(client.address)
-    await limit(network)
-    return gate(network, async () => {
+    // What was good is asked about once in its time to live, and ahead of what nobody knows.
+    if (!wasGood) await limit(network)
+    const question = async (): Promise<Verdict | undefined> => {
       const answer = await options.upstream(QUESTION, headers)
       return judge(answer, credential, instance()?.anonymousStatus, options.upstream)
-    })
+    }
+    return gate(network, question, wasGood)
   }
 }
 

@@ -29,10 +29,10 @@ export class SessionEndings {
 
   /** `ask`, once no logout is under way. */
   guard(ask: Ask): Ask {
-    return async (credential, client) => {
+    return async (credential, client, wasGood) => {
       if (credential.kind === 'session' && this.#endings.size > 0)
         await this.#endings.get(sessionDigest(credential.id))?.over.promise
-      return ask(credential, client)
+      return ask(credential, client, wasGood)
     }
   }
 }
