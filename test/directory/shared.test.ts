@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { connectRedis, settled } from '../../src/directory/redis.ts'
@@ -20,6 +19,11 @@ async function connectTo(t: Test, address: { host: string; port: number }): Prom
 }
 
 const GENERATION = 'g'
+
+/** Resolves at the next one, whatever errors come before it. */
+function event(redis: Redis, name: 'close' | 'ready'): Promise<void> {
+  return new Promise((resolve) => redis.once(name, resolve))
+}
 
 interface Stage {
   readonly redis: Redis
@@ -147,12 +151,12 @@ t.test('while Redis is away there is nothing in it, at once', async (t) => {
   const server = await freshRedis(t)
   const { redis, tier } = await stage(t, server)
   await putAndWait(redis, tier(), 'k', { word: 'w' })
-  const closed = once(redis, 'close')
+  const closed = event(redis, 'close')
   await server.stop()
   await closed
   t.equal(await tier().get('k', GENERATION), undefined)
   tier().put('k', { word: 'w' }, FRESH, GENERATION)
-  const ready = once(redis, 'ready')
+  const ready = event(redis, 'ready')
   await server.start()
   await ready
   t.equal(await tier().get('k', GENERATION), undefined, 'it came back empty')
@@ -181,7 +185,7 @@ t.test('a start waits for no Redis', async (t) => {
   t.teardown(() => redis.disconnect())
   await settled(redis)
   t.same(states, ['away'])
-  const ready = once(redis, 'ready')
+  const ready = event(redis, 'ready')
   server.cont()
   await ready
   await settled(redis)

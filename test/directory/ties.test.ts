@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import type { NamedUser, UserRecord } from '../../src/directory/records.ts'
 import { connectRedis, settled as connected } from '../../src/directory/redis.ts'
@@ -127,7 +126,7 @@ t.test('a tie that is none of ours is none', async (t) => {
 t.test('without Redis each replica goes by what it saw itself', async (t) => {
   const { server, redis, store } = await stage(t)
   const now = { user: OLD as UserRecord | undefined }
-  const closed = once(redis, 'close')
+  const closed = new Promise((resolve) => redis.once('close', resolve))
   await server.stop()
   await closed
   const a = replica(store(), now)

@@ -5,8 +5,9 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const START_LIMIT = 30_000
-const STOP_LIMIT = 5_000
+/** Generous, since a busy machine is no fault. */
+const START_LIMIT = 120_000
+const STOP_LIMIT = 20_000
 const REMOVAL = { recursive: true, force: true, maxRetries: 3 }
 
 /** How to run one server process. */
