@@ -17,6 +17,9 @@ export interface CoherenceOptions {
   readonly profile: () => Profile
 }
 
+/** Milliseconds within which changes make one look at the sockets: there may be many of both. */
+const LOOKED_AT_TOGETHER = 50
+
 /** What keeps everything known true: batches, changes that pass through here, and what the other replicas tell. */
 export class Coherence {
   readonly #options: CoherenceOptions
@@ -25,6 +28,7 @@ export class Coherence {
   #agreement: KeyAgreement | undefined
   #batches: Revalidation | undefined
   #look: () => void = () => undefined
+  #cancelLook: (() => void) | undefined
 
   constructor(options: CoherenceOptions) {
     this.#options = options
@@ -35,7 +39,7 @@ export class Coherence {
       announce: (changes) => this.shared?.replicas?.announce(changes),
       onForgotten: () => {
         this.#batches?.hurry()
-        this.#look()
+        this.#lookSoon()
       },
     })
     this.shared =
@@ -71,7 +75,15 @@ export class Coherence {
     return this.#agreement?.trouble(this.shared?.replicas?.live ?? [])
   }
 
+  #lookSoon(): void {
+    this.#cancelLook ??= this.#options.clock.after(LOOKED_AT_TOGETHER, () => {
+      this.#cancelLook = undefined
+      this.#look()
+    })
+  }
+
   stop(): void {
+    this.#cancelLook?.()
     this.changes.stop()
     this.#batches?.stop()
   }
