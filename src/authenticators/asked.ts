@@ -68,7 +68,7 @@ export function createInquiry(
   const key = randomBytes(32)
   return (credential, client) => {
     const find = (verdicts: Lookup<Verdict>, of: string): MaybePromise<Verdict | undefined> =>
-      verdicts.find(of, () => options.ask(credential, client, verdicts.wasThere(of)))
+      verdicts.find(of, () => options.ask(credential, client, isSomebodys(verdicts.recall(of))))
     switch (credential.kind) {
       case 'basic':
         return find(options.passwordVerdicts, keyedDigestOf(key, credential.username, credential.password))
@@ -82,6 +82,11 @@ export function createInquiry(
         return undefined
     }
   }
+}
+
+/** A session before its login is handed out to everybody who asks for one. */
+function isSomebodys(verdict: Verdict | undefined): boolean {
+  return verdict !== undefined && verdict.kind !== 'pending'
 }
 
 /** Where the verdict on a session is kept, for whoever sees it end. */

@@ -94,9 +94,9 @@ export class Lookup<V extends object> {
     return found === 'absent' ? undefined : found
   }
 
-  /** Whether there was something when it was last looked up, be that too long ago to count. */
-  wasThere(key: string): boolean {
-    return this.#known.recall(key) !== undefined
+  /** What there was when it was last looked up, be that too long ago to count. */
+  recall(key: string): V | undefined {
+    return this.#known.recall(key)
   }
 
   /**

@@ -35,9 +35,11 @@ const token: Credential = { kind: 'token', token: 'rmm_1' }
 function stage() {
   const clock = virtualClock()
   const asked: Credential[] = []
+  const wereGood: (boolean | undefined)[] = []
   let answer: Verdict | undefined | Error = VERA
-  const ask: Ask = (credential) => {
+  const ask: Ask = (credential, _client, wasGood) => {
     asked.push(credential)
+    wereGood.push(wasGood)
     // A new verdict for every answer, as from the backend.
     return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer && { ...answer })
   }
@@ -62,6 +64,7 @@ function stage() {
   return {
     clock,
     asked,
+    wereGood,
     inquiry,
     verdicts,
     claims,
@@ -88,6 +91,16 @@ function jwtUntil(exp: number): Credential {
   )
   return { kind: 'jwt', token: `${header}.${payload}.c2ln` }
 }
+
+t.test('what was somebody’s is asked about as such, a session before its login is not', async (t) => {
+  const { clock, wereGood, say, session: authenticator } = stage()
+  for (const verdict of [PENDING, PENDING, VERA, VERA, undefined, VERA]) {
+    say(verdict)
+    await present(authenticator, session)
+    clock.advance(TTL)
+  }
+  t.same(wereGood, [false, false, false, true, true, false])
+})
 
 t.test('the backend knows the user: sessions and passwords may do what the user may', async (t) => {
   const asked = stage()
