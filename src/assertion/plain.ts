@@ -2,7 +2,7 @@ import type { Principal } from '../identity/principal.ts'
 import type { RawHeaders } from '../request/request.ts'
 
 /** Their names; like the assertion's, they must be deleted from what comes in. */
-const PLAIN_HEADERS = {
+export const PLAIN_HEADERS = {
   user: 'X-Forwarded-User',
   groups: 'X-Forwarded-Groups',
   scopes: 'X-Forwarded-Scopes',

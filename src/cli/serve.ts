@@ -49,7 +49,8 @@ function announce(gateway: Gateway, config: Config, file: string | undefined, lo
     routes: runtime.router.state.rows,
     checks,
   }
-  logger.info({ edge: gateway.edge, probes: gateway.probes, ...about }, 'listening')
+  const { edge, probes, decision } = gateway
+  logger.info({ edge, probes, decision, ...about }, 'listening')
   for (const trouble of gateway.health().troubles) logger.warn(trouble)
 }
 

@@ -18,6 +18,7 @@ export const CONFIG_SCHEMA = Type.Object(
     }),
     upstream: traffic.upstream,
     listen: traffic.listen,
+    decision: traffic.decision,
     trustedProxies: traffic.trustedProxies,
     dangerouslyTrustAllProxies: traffic.dangerouslyTrustAllProxies,
     publicUrl: traffic.publicUrl,

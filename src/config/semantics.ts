@@ -1,3 +1,4 @@
+import { DIALECTS } from '../edge/decision/dialect.ts'
 import { readRules } from '../routes/rules.ts'
 import type { Problem, Warning } from './problem.ts'
 import type { Config } from './schema.ts'
@@ -10,6 +11,7 @@ export function contradictions(config: Config): readonly Problem[] {
   return [
     ...ruleProblems(config.rules),
     ...listenProblems(config),
+    ...decisionProblems(config),
     ...corsProblems(config),
     ...redisProblems('redis', config.redis),
     ...redisProblems('romm.redis', config.romm.redis),
@@ -48,11 +50,42 @@ function ruleProblems(rules: Config['rules']): readonly Problem[] {
   return reading.ok ? [] : reading.problems
 }
 
-function listenProblems({ listen }: Config): readonly Problem[] {
-  if (!collide(listen.edge, listen.probes)) return []
-  return [
-    { path: 'listen.probes', message: 'is the address of listen.edge too', hint: 'choose another port' },
-  ]
+function listenProblems({ listen, decision }: Config): readonly Problem[] {
+  const all = [
+    ['listen.edge', listen.edge],
+    ['listen.probes', listen.probes],
+    ['decision.listen', decision.listen],
+  ] as const
+  return all.flatMap(([path, address], i) =>
+    all
+      .slice(0, i)
+      .filter(([, other]) => collide(other, address))
+      .map(([first]) => ({ path, message: `is the address of ${first} too`, hint: 'choose another port' })),
+  )
+}
+
+/** Nobody may ask by default, and what others send on cannot be rewritten here. */
+function decisionProblems({ decision, upstream }: Config): readonly Problem[] {
+  const { listen, callers, dialect } = decision
+  if (listen === 'off') return []
+  const problems: Problem[] = []
+  if (listen.kind === 'unix') {
+    const message = 'must be host:port: who asks is known by an address, and a Unix socket has none'
+    problems.push({ path: 'decision.listen', message, hint: 'listen: 0.0.0.0:8093' })
+  }
+  if (callers.length === 0) {
+    const hint = "name your proxy, for instance: callers: ['127.0.0.1']"
+    problems.push({ path: 'decision.callers', message: 'must name who may ask', hint })
+  }
+  if (dialect === undefined) {
+    const hint = `one of ${DIALECTS.join(', ')}, for instance: dialect: caddy`
+    problems.push({ path: 'decision.dialect', message: 'must say which proxy asks', hint })
+  }
+  if (upstream.credentials !== 'pass') {
+    const message = `cannot be ${upstream.credentials} with the decision API: the proxy sends the credential on`
+    problems.push({ path: 'upstream.credentials', message, hint: 'credentials: pass' })
+  }
+  return problems
 }
 
 function collide(a: ListenAddress | 'off', b: ListenAddress | 'off'): boolean {

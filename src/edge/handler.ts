@@ -22,6 +22,7 @@ import type { Answer } from './answer.ts'
 import type { Cors } from './cors.ts'
 import { asksForWebSocket, takeIn } from './intake.ts'
 import type { Intake } from './intake.ts'
+import { Undecided } from './undecided.ts'
 
 /** What came of a request to one of our own paths; `served`: it is answered already. */
 export type OwnOutcome =
@@ -64,7 +65,7 @@ interface Arrival {
 /** From a parsed request to its answer: everything behind the listener, swapped whole when the configuration changes. */
 export class EdgeHandler {
   readonly #options: HandlerOptions
-  readonly #undecided = new Set<Promise<void>>()
+  readonly #undecided = new Undecided()
 
   constructor(options: HandlerOptions) {
     this.#options = options
@@ -86,7 +87,7 @@ export class EdgeHandler {
       else if (found.kind === 'answer') arrival.reply(found.answer)
       else if (found.kind === 'permit') this.#forward(arrival, found.permit, req, res, expectsContinue)
     })
-    this.#track(acted)
+    this.#undecided.track(acted)
   }
 
   trusts(remoteAddress: string): boolean {
@@ -116,7 +117,7 @@ export class EdgeHandler {
       if (decision.kind === 'deny') this.#refuse(arrival, decision)
       else this.#open(arrival, decision.permit, socket, head)
     })
-    this.#track(opened)
+    this.#undecided.track(opened)
   }
 
   /** @param reason for what the parser refused before there was a request */
@@ -136,14 +137,8 @@ export class EdgeHandler {
   }
 
   /** Resolves when nothing waits for its decision. */
-  async settled(): Promise<void> {
-    while (this.#undecided.size > 0) await Promise.allSettled(this.#undecided)
-  }
-
-  #track(decision: MaybePromise<void>): void {
-    if (!(decision instanceof Promise)) return
-    this.#undecided.add(decision)
-    void decision.finally(() => this.#undecided.delete(decision))
+  settled(): Promise<void> {
+    return this.#undecided.settled()
   }
 
   #arrival(intake: Intake, reply: Arrival['reply']): Arrival {

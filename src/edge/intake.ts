@@ -20,7 +20,7 @@ export interface IntakeOptions {
 }
 
 /** Tunnels and echoes of the request: nothing that a backend's API uses (RFC 9110 §9.3.6, §9.3.8). */
-const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK'])
+export const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK'])
 
 /** The parser lets some requests through that two readers would understand differently; they end here. */
 export function takeIn(req: IncomingMessage, upgrade: boolean, options: IntakeOptions): Intake {

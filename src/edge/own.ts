@@ -62,7 +62,8 @@ export async function createOwnEndpoints(options: OwnOptions): Promise<OwnEndpoi
   }
 }
 
-function isReserved(path: string): boolean {
+/** Ours, at whatever listener: no backend is asked for it. */
+export function isReserved(path: string): boolean {
   return path === JWKS_PATH || path === OWN_PREFIX || path.startsWith(`${OWN_PREFIX}/`)
 }
 

@@ -14,6 +14,9 @@ export interface ChangesOptions {
   readonly onForgotten: () => void
 }
 
+/** Milliseconds after which a request that others send on should have done what it does. */
+const SENT_ON = 1_000
+
 /**
  * Milliseconds within which failures that strangers caused make one change. What is looked up is confirmed more often anyway; what
  * the backend is asked about lives about as long, and is not asked about again and again on a stranger's behalf.
@@ -25,6 +28,7 @@ export class Changes implements ResponseObserver {
   readonly #options: ChangesOptions
   readonly #watched = new WeakMap<Permit, (ended: number | 'lost') => readonly Change[]>()
   readonly #gathered = new Map<string, Change>()
+  readonly #expected = new Set<() => void>()
   #gatheredAt = Number.NEGATIVE_INFINITY
   #cancel: (() => void) | undefined
 
@@ -41,7 +45,23 @@ export class Changes implements ResponseObserver {
 
   /** Everybody refuses before its client learns of it. */
   respond(permit: Permit, status: number | 'lost'): MaybePromise<void> {
-    const changes = this.#watched.get(permit)?.(status) ?? []
+    return this.#ended(permit, this.#watched.get(permit)?.(status) ?? [], status)
+  }
+
+  /** A permitted request that others send on, whose answer is not seen: what it may change counts as changed at once, and again. */
+  expect(permit: Permit): void {
+    const { profile, clock } = this.#options
+    const [first, second] = [profile().watch(permit), profile().watch(permit)]
+    if (first === undefined || second === undefined) return
+    void this.#ended(permit, first('lost'), 'lost')
+    const cancel = clock.after(SENT_ON, () => {
+      this.#expected.delete(cancel)
+      void this.#ended(permit, second('lost'), 'lost')
+    })
+    this.#expected.add(cancel)
+  }
+
+  #ended(permit: Permit, changes: readonly Change[], status: number | 'lost'): MaybePromise<void> {
     const failed = status === 'lost' || status >= 500
     // Strangers can make a backend fail as often as they like, and would keep every cache empty.
     if (!failed || permit.principal !== undefined) return this.note(changes)
@@ -70,6 +90,7 @@ export class Changes implements ResponseObserver {
 
   stop(): void {
     this.#cancel?.()
+    for (const cancel of this.#expected) cancel()
   }
 
   /** The first at once, and those that follow on its heels together. */

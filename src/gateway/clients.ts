@@ -9,6 +9,30 @@ import { followProxies } from '../request/proxies.ts'
 /** Peers of which one warning each is logged; a bound, since every client may be one. */
 const MOST_WARNED = 100
 
+/** Who may ask for decisions, and who a client is by what they say: they are proxies, with more of them before them. */
+export async function createCallers(
+  config: Config,
+  clock: Clock,
+  logger: Logger,
+): Promise<{
+  readonly callers: ClientResolver
+  readonly clients: ClientResolver
+  readonly stop: () => void
+}> {
+  const { callers } = config.decision
+  const asking = await follow('decision.callers', callers, clock, logger, () => undefined)
+  const all = [...callers, ...config.trustedProxies]
+  const before = await follow('trustedProxies', all, clock, logger, () => undefined)
+  return {
+    callers: asking.clients,
+    clients: before.clients,
+    stop: () => {
+      asking.stop()
+      before.stop()
+    },
+  }
+}
+
 /** Who a client is, with the configured proxies trusted. */
 export async function createClients(
   config: Config,
@@ -26,14 +50,24 @@ export async function createClients(
   if (config.dangerouslyTrustAllProxies) {
     return { clients: createClientResolver(AddressSet.everybody(), onUntrusted), stop: () => undefined }
   }
+  return follow('trustedProxies', config.trustedProxies, clock, logger, onUntrusted)
+}
+
+async function follow(
+  setting: string,
+  ranges: Config['trustedProxies'],
+  clock: Clock,
+  logger: Logger,
+  onUntrusted: (peer: string) => void,
+): ReturnType<typeof createClients> {
   const clients = createClientResolver(new AddressSet([]), onUntrusted)
   const stop = await followProxies({
-    fixed: config.trustedProxies.flatMap((range) => (range.kind === 'addresses' ? [range.entry] : [])),
-    names: config.trustedProxies.flatMap((range) => (range.kind === 'name' ? [range.name] : [])),
+    fixed: ranges.flatMap((range) => (range.kind === 'addresses' ? [range.entry] : [])),
+    names: ranges.flatMap((range) => (range.kind === 'name' ? [range.name] : [])),
     resolve: async (name) => (await lookup(name, { all: true })).map(({ address }) => address),
     clock,
     trust: (trusted) => clients.trust(trusted),
-    onUnknown: (name) => logger.warn({ name }, 'trustedProxies: the host name cannot be looked up'),
+    onUnknown: (name) => logger.warn({ name }, `${setting}: the host name cannot be looked up`),
   })
   return { clients, stop }
 }

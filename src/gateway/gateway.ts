@@ -3,6 +3,7 @@ import { createProbes } from '../admin/probes.ts'
 import type { Health } from '../admin/probes.ts'
 import type { Config } from '../config/schema.ts'
 import { EdgeServer, listen } from '../edge/server.ts'
+import type { Address } from '../edge/server.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Logger } from '../observe/log.ts'
 import { createMetrics } from '../observe/metrics.ts'
@@ -21,6 +22,8 @@ export interface Gateway {
   /** `host:port`, with the port that was given for 0; or `unix:/path`. */
   readonly edge: string
   readonly probes: string | undefined
+  /** Of the decision API. */
+  readonly decision: string | undefined
   readonly runtime: Runtime
   health(): Health
   /**
@@ -41,6 +44,7 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
   const health = (): Health =>
     draining ? { status: 'not_ready', troubles: ['shutting down'] } : runtime.health()
   const edge = new EdgeServer(config.limits, () => runtime.handler, metrics)
+  const decision = new EdgeServer(config.limits, () => runtime.decisions, metrics)
   const probes = createProbes(health, metrics)
 
   const close = async (): Promise<void> => {
@@ -48,7 +52,7 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
     const grace = runtime.config.shutdown.grace
     // Sockets have no end of their own to wait for.
     runtime.upstream.sockets.closeAll()
-    await edge.close(grace)
+    await Promise.all([edge.close(grace), decision.close(grace)])
     await Promise.all([runtime.close(0), probes.close()])
   }
 
@@ -68,11 +72,12 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
 
   try {
     await probes.ready()
-    const probesAt =
-      config.listen.probes === 'off' ? undefined : await listen(probes.server, config.listen.probes)
+    const probesAt = await unlessOff(config.listen.probes, (address) => listen(probes.server, address))
+    const decisionAt = await unlessOff(config.decision.listen, (address) => decision.listen(address))
     return {
       edge: await edge.listen(config.listen.edge),
       probes: probesAt,
+      decision: decisionAt,
       get runtime() {
         return runtime
       },
@@ -89,12 +94,25 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
   }
 }
 
+async function unlessOff(
+  address: Address | 'off',
+  open: (address: Address) => Promise<string>,
+): Promise<string | undefined> {
+  return address === 'off' ? undefined : open(address)
+}
+
 /** The settings of open listeners, where `next` has other values. */
 function fixedSettings(config: Config, next: Config): string[] {
-  return (['listen', 'limits'] as const).flatMap((section) => {
-    const values = new Map<string, unknown>(Object.entries(next[section]))
-    return Object.entries(config[section])
-      .filter(([name, value]) => !isDeepStrictEqual(value, values.get(name)))
-      .map(([name]) => `${section}.${name}`)
-  })
+  const before = fixed(config)
+  const after = fixed(next)
+  return Object.keys(after).filter((path) => !isDeepStrictEqual(before[path], after[path]))
+}
+
+function fixed({ listen: addresses, decision, limits }: Config): Readonly<Record<string, unknown>> {
+  const sections = { listen: addresses, decision: { listen: decision.listen }, limits }
+  return Object.fromEntries(
+    Object.entries(sections).flatMap(([section, values]) =>
+      Object.entries(values).map(([name, value]) => [`${section}.${name}`, value]),
+    ),
+  )
 }

@@ -6,6 +6,7 @@ import { PosternError } from '../errors.ts'
 import type { Config } from '../config/schema.ts'
 import { corsOfUpstream, noCors, ownCors } from '../edge/cors.ts'
 import type { Cors } from '../edge/cors.ts'
+import type { DecisionHandler } from '../edge/decision/handler.ts'
 import { EdgeHandler } from '../edge/handler.ts'
 import { createOwnEndpoints } from '../edge/own.ts'
 import type { Clock } from '../identity/clock.ts'
@@ -27,6 +28,7 @@ import type { Upstream } from '../upstream/upstream.ts'
 import { createAttempts, limitAttempts } from './attempts.ts'
 import { createClients } from './clients.ts'
 import { Coherence } from './coherence.ts'
+import { createDecisions } from './decision.ts'
 import { documentOptions } from './document.ts'
 import { createOutgoing } from './identity.ts'
 import { createProfile } from './profile.ts'
@@ -61,6 +63,7 @@ export class Runtime {
   readonly #stops: (() => void)[] = []
   #parts: DecideOptions | undefined
   #handler: EdgeHandler | undefined
+  #decisions: DecisionHandler | undefined
 
   private constructor(config: Config, context: RuntimeContext) {
     this.config = config
@@ -118,6 +121,10 @@ export class Runtime {
     return started(this.#handler)
   }
 
+  get decisions(): DecisionHandler {
+    return started(this.#decisions)
+  }
+
   health(): Health {
     const { state } = this.router
     const { shared: redis, disagreement } = this.#coherence
@@ -149,7 +156,7 @@ export class Runtime {
 
   /** @param graceMs for what is under way */
   async close(graceMs: number): Promise<void> {
-    await this.#handler?.settled()
+    await Promise.all([this.#handler?.settled(), this.#decisions?.settled()])
     await this.upstream.close(graceMs)
     for (const stop of this.#stops) stop()
     await Promise.all([this.router.close(), this.profile.close(), this.#coherence.close()])
@@ -191,6 +198,18 @@ export class Runtime {
       maxHeaders: this.config.limits.headers,
       onAnswer: this.#watched.noteAnswer,
     })
+    const { changes } = this.#coherence
+    const asked = {
+      ...this.#context,
+      config: this.config,
+      decide: this.#parts,
+      style,
+      cors: this.#cors,
+      changes,
+    }
+    const decisions = await createDecisions(asked)
+    this.#stops.push(decisions.stop)
+    this.#decisions = decisions.handler
   }
 
   #identity(): DecideOptions['identity'] {

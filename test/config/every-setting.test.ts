@@ -29,6 +29,7 @@ const SAMPLES: Readonly<Record<KindName, string>> = {
 }
 const SPECIAL: Readonly<Record<string, { readonly text: string; readonly value: unknown }>> = {
   'upstream.credentials': { text: 'strip', value: 'strip' },
+  'decision.listen': { text: '127.0.0.1:7002', value: { kind: 'tcp', host: '127.0.0.1', port: 7_002 } },
   'scopes.implies': { text: '{"a":["b"]}', value: { a: ['b'] } },
   rules: { text: '[{"path":"/x","closed":true}]', value: [{ path: '/x', closed: true }] },
 }
@@ -41,6 +42,7 @@ const COMPANIONS: readonly (readonly [RegExp, Readonly<Record<string, string>>])
   [/^romm\.redis\.(?!url|host)/, { POSTERN_ROMM_REDIS_HOST: 'r' }],
   [/^romm\.database\.(?!host)/, { POSTERN_ROMM_DATABASE_HOST: 'd' }],
   [/^romm\.database\.(?!user)/, { POSTERN_ROMM_DATABASE_USER: 'u' }],
+  [/^decision\.listen$/, { POSTERN_DECISION_CALLERS: '10.0.0.1', POSTERN_DECISION_DIALECT: 'nginx' }],
   [/^cors\.origins$/, { POSTERN_CORS_MODE: 'own' }],
 ]
 

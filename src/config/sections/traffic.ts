@@ -1,4 +1,5 @@
 /** Settings of the way in and the way on: listeners, proxies in front, the upstream, limits. */
+import { DIALECTS } from '../../edge/decision/dialect.ts'
 import { choice, count, flag, list, optional, optionalSection, section, secret, written } from '../setting.ts'
 
 export const listen = section(
@@ -12,6 +13,27 @@ export const listen = section(
     probes: written('optionalListen', {
       description: 'Liveness, readiness and metrics.',
       default: '0.0.0.0:8091',
+    }),
+  },
+)
+
+export const decision = section(
+  'The decision API, for a proxy that keeps the data path and asks Postern whether a request may pass; see docs/decision-api.md.',
+  {
+    listen: written('optionalListen', {
+      description: 'Where it listens, `host:port`; for proxies alone, and nobody asks unless it is given.',
+      default: 'off',
+    }),
+    dialect: optional(
+      choice(DIALECTS, {
+        description:
+          'Which proxy asks: what it says of a request is read from no other headers than its own.',
+      }),
+    ),
+    callers: list('proxyRange', {
+      description:
+        'Who may ask: CIDRs, IP addresses, host names or `private`; each is believed whatever it says of a request, so name the proxy and nobody else.',
+      default: [],
     }),
   },
 )

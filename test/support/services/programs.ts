@@ -7,6 +7,9 @@ const execFileAsync = promisify(execFile)
 
 /** Every program the services run, and the Debian package (and the one of other releases) that brings it. */
 const PACKAGES = {
+  // Proxies that ask for decisions.
+  caddy: ['caddy'],
+  nginx: ['nginx'],
   // The command line's tests use it as people do.
   curl: ['curl'],
   'redis-server': ['redis-server'],
