@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { accessSync, constants, readdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 
@@ -87,9 +87,21 @@ async function aptInstall(programs: readonly Program[]): Promise<void> {
     const chosen = new Set<string>()
     for (const program of programs) chosen.add(await available(PACKAGES[program]))
     console.error(`Installing for the tests: ${[...chosen].join(' ')}`)
-    await aptGet('install', '-y', '--no-install-recommends', ...chosen)
+    await withoutServices(() => aptGet('install', '-y', '--no-install-recommends', ...chosen))
   } catch (error) {
     console.error(`apt-get did not manage: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+/** What is installed is not started: nginx and Caddy would listen on every interface. */
+async function withoutServices(install: () => Promise<unknown>): Promise<void> {
+  const policy = '/usr/sbin/policy-rc.d'
+  if (existsSync(policy)) return void (await install())
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    await install()
+  } finally {
+    rmSync(policy)
   }
 }
 
