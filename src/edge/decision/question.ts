@@ -52,11 +52,15 @@ function tell(req: IncomingMessage, options: QuestionOptions): Omit<GatewayReque
   const upgrade = asksForSocket(method, headers, valuesOf(rawHeaders, dialect.upgrade))
   if (upgrade === undefined)
     return needsRewriting("the header 'Upgrade' asks for something else than a WebSocket")
-  const client = clients.resolve(connectionOf(req), rawHeaders, host)
+  const client = clients.resolve(
+    { remoteAddress: req.socket.remoteAddress, encrypted: false },
+    rawHeaders,
+    host,
+  )
   return { method, target, headers, client, upgrade }
 }
 
-/** Whose words must stand there exactly once. */
+/** The proxy's words, which must stand there exactly once. */
 function originalOf(
   req: IncomingMessage,
   dialect: Dialect,
@@ -72,7 +76,7 @@ function originalOf(
     if (valuesOf(req.rawHeaders, name).length > 1) return unclear(`${name} is there twice`)
   const [own = '', path = ''] = [req.method, req.url]
   if (original && (own !== 'GET' || path.replace(/\?.*/s, '') !== DECIDE_PATH))
-    return unclear(`asked with ${own} ${path}`)
+    return unclear(`not asked with GET ${DECIDE_PATH}`)
   const method = original ? valueOf(req, original.method) : own
   const host = hostOf(['host', valueOf(req, dialect.host)])
   if (host === undefined) return { kind: 'deny', reason: 'several_hosts' }
@@ -111,13 +115,6 @@ function asksForSocket(
   if (upgrades.length === 0 && !isHandshake) return false
   const isWebSocket = upgrades.every((upgrade) => upgrade.toLowerCase() === 'websocket')
   return isWebSocket && method === 'GET' ? true : undefined
-}
-
-function connectionOf({ socket: { remoteAddress } }: IncomingMessage): {
-  readonly remoteAddress: string | undefined
-  readonly encrypted: boolean
-} {
-  return { remoteAddress, encrypted: false }
 }
 
 function unclear(cause: string): Denial {
