@@ -173,14 +173,21 @@ export class Lookup<V extends object> {
   }
 
   async #ask(key: string, load: () => Promise<V | undefined>): Promise<V | undefined> {
-    const batch = this.#batch
-    if (batch?.known.has(key) === true) {
-      // Everybody asks at once for what a change put in doubt; the batch under way asks for all of them.
-      await batch.done
-      const confirmed = this.#known.find(key)
-      if (confirmed !== undefined) return confirmed === 'absent' ? undefined : confirmed
+    // Everybody asks at once for what a change put in doubt; the batch under way asks for all of them. And who asks anew
+    // takes no old answer for an answer, which others may.
+    const before = this.#batch?.known.has(key) === true ? this.#batch.done : this.#askingAnew(key)
+    if (before !== undefined) {
+      await before
+      const found = this.#known.find(key)
+      if (found !== undefined) return found === 'absent' ? undefined : found
     }
     return this.#settle(key, () => this.#joinable(key) ?? this.#begin(key, load))
+  }
+
+  /** Resolves when a question under way that wants the source's own word is over, however it ended. */
+  #askingAnew(key: string): Promise<unknown> | undefined {
+    const flight = this.#flights.get(key)
+    return flight?.anew === true ? flight.answer.catch(() => undefined) : undefined
   }
 
   /** Asks until an answer comes that no change overtook, for as long as one question may take. */

@@ -486,3 +486,20 @@ t.test('what was known before the source went away is nothing new', async (t) =>
   await t.rejects(lookup.findAnew('k'), couldNotCheck)
   t.same(lookup.find('k'), { word: 'w' })
 })
+
+t.test(
+  'who does not insist on the source’s own word takes what was known, beside one who does',
+  async (t) => {
+    const { clock, source, lookup, ask } = stage()
+    source.rows.set('k', { word: 'w' })
+    await lookup.find('k')
+    clock.advance(FRESH)
+    source.broken = new Error('away')
+    source.hold()
+    const anew = t.rejects(lookup.findAnew('k'), couldNotCheck)
+    const other = ask('k')
+    source.letGo()
+    await anew
+    t.same(await other, { word: 'w' })
+  },
+)
