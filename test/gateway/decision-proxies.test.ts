@@ -29,6 +29,35 @@ async function open(port: number, headers: Record<string, string>): Promise<stri
   return came
 }
 
+/** What proxies like to tidy up. */
+const TARGETS = [
+  ...['/api/roms?search=a%20b&x=%2F..%2f', '/api/roms?a?b=//c', '/api/roms?q=[x]|{y}', '/api/roms?'],
+  ...[
+    "/assets/romm/resources/a;b,c'(d)!*@=.png",
+    '/assets/romm/resources/%E3%82%BC%25%23%3F.png',
+    '/api/roms/',
+  ],
+  ...[
+    '//api/roms',
+    '/api//roms',
+    '/api/./roms',
+    '/api/x/../roms',
+    '/api/%2e%2e/roms',
+    '/api%2froms',
+    '/%61pi/roms',
+  ],
+  ...[
+    '/api/roms%3Fa',
+    '/api/roms%',
+    '/api/roms%zz',
+    '/api/roms;x',
+    '/api/roms\\x',
+    '/api/roms#x',
+    '/api/roms%00',
+  ],
+  ...['/assets/romm/resources/[1].png'],
+]
+
 const by = (name: string): string[] => lines(as(name))
 
 for (const [name, start] of Object.entries(PROXIES)) {
@@ -118,6 +147,25 @@ for (const [name, start] of Object.entries(PROXIES)) {
       t.equal(arrived?.headers['x-forwarded-for'], '127.0.0.1')
       t.equal(arrived?.headers['forwarded'], undefined)
       t.match(decider.log.at(-1), { decision: 'permit', client: '127.0.0.1' })
+    })
+
+    t.test('what is decided on is what reaches the backend, byte for byte', async (t) => {
+      const outcomes = new Map<string, string>()
+      for (const target of TARGETS) {
+        const { answer, arrived } = await send(t, target, by('session admin'))
+        const reason = answer.one('postern-reason')
+        outcomes.set(
+          target,
+          reason === undefined && arrived !== undefined ? `> ${arrived.target}` : 'refused',
+        )
+        if (reason !== undefined) t.equal(arrived, undefined, target)
+      }
+      for (const [target, outcome] of outcomes)
+        t.ok(outcome === `> ${target}` || outcome === 'refused', outcome)
+      t.ok(
+        [...outcomes.values()].filter((outcome) => outcome.startsWith('>')).length >= 6,
+        'not all are refused',
+      )
     })
 
     t.test('an upload is decided on before it is sent on', async (t) => {
