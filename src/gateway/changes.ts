@@ -1,9 +1,11 @@
 import type { Change } from '../directory/change.ts'
 import type { Clock } from '../identity/clock.ts'
+import { chain } from '../pipeline/maybe.ts'
 import type { MaybePromise } from '../pipeline/outcome.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { ResponseObserver } from '../upstream/observer.ts'
+import { Together } from './together.ts'
 
 export interface ChangesOptions {
   readonly clock: Clock
@@ -21,19 +23,31 @@ const SENT_ON = 1_000
  * Milliseconds within which failures that strangers caused make one change. What is looked up is confirmed more often anyway; what
  * the backend is asked about lives about as long, and is not asked about again and again on a stranger's behalf.
  */
-const GATHERED = 30_000
+const OF_STRANGERS = 30_000
+
+/**
+ * Milliseconds within which changes of nobody knows whom make one. Each puts everybody in doubt, questions under way included: whoever made
+ * them one after the other would keep all others from being looked up.
+ */
+export const OF_NOBODY_KNOWS_WHOM = 20
 
 /** Where changes come together: from requests that pass, from other replicas, from the backend itself. */
 export class Changes implements ResponseObserver {
   readonly #options: ChangesOptions
   readonly #watched = new WeakMap<Permit, (ended: number | 'lost') => readonly Change[]>()
-  readonly #gathered = new Map<string, Change>()
   readonly #expected = new Set<() => void>()
-  #gatheredAt = Number.NEGATIVE_INFINITY
-  #cancel: (() => void) | undefined
+  readonly #broad: Together
+  readonly #strangers: Together
 
   constructor(options: ChangesOptions) {
     this.#options = options
+    const { clock } = options
+    this.#broad = new Together({
+      clock,
+      within: OF_NOBODY_KNOWS_WHOM,
+      tell: (changes) => this.#tell(changes),
+    })
+    this.#strangers = new Together({ clock, within: OF_STRANGERS, tell: (changes) => this.note(changes) })
   }
 
   before(permit: Permit): 'identity_change' | undefined {
@@ -65,15 +79,15 @@ export class Changes implements ResponseObserver {
     const failed = status === 'lost' || status >= 500
     // Strangers can make a backend fail as often as they like, and would keep every cache empty.
     if (!failed || permit.principal !== undefined) return this.note(changes)
-    this.#gather(changes.filter(({ kind }) => kind !== 'session'))
-    return this.note(changes.filter(({ kind }) => kind === 'session'))
+    void this.#strangers.tell(changes.filter((change) => !isOfOne(change)))
+    return this.note(changes.filter(isOfOne))
   }
 
   /** @returns once every live replica has taken them in, or was waited for long enough */
   note(changes: readonly Change[]): MaybePromise<void> {
-    if (changes.length === 0) return undefined
-    this.take(changes)
-    return this.#options.announce(changes)
+    const narrow = this.#tell(changes.filter(isOfOne))
+    const broad = this.#broad.tell(changes.filter((change) => !isOfOne(change)))
+    return narrow === undefined ? broad : chain(broad, () => narrow)
   }
 
   /** Takes in what another replica noted. */
@@ -89,25 +103,17 @@ export class Changes implements ResponseObserver {
   }
 
   stop(): void {
-    this.#cancel?.()
     for (const cancel of this.#expected) cancel()
+    for (const waiting of [this.#strangers, this.#broad]) waiting.flush()
   }
 
-  /** The first at once, and those that follow on its heels together. */
-  #gather(changes: readonly Change[]): void {
-    const { clock } = this.#options
-    for (const change of changes) this.#gathered.set(JSON.stringify(change), change)
-    if (this.#gathered.size === 0 || this.#cancel !== undefined) return
-    const wait = this.#gatheredAt + GATHERED - clock.monotonic()
-    if (wait <= 0) this.#flush()
-    else this.#cancel = clock.after(wait, () => this.#flush())
+  #tell(changes: readonly Change[]): MaybePromise<void> {
+    if (changes.length === 0) return undefined
+    this.take(changes)
+    return this.#options.announce(changes)
   }
+}
 
-  #flush(): void {
-    const changes = [...this.#gathered.values()]
-    this.#gathered.clear()
-    this.#cancel = undefined
-    this.#gatheredAt = this.#options.clock.monotonic()
-    void this.note(changes)
-  }
+function isOfOne({ kind }: Change): boolean {
+  return kind === 'user' || kind === 'token' || kind === 'session'
 }

@@ -5,6 +5,8 @@ import type { Permit } from '../../src/pipeline/permit.ts'
 import { virtualClock } from '../support/clock.ts'
 
 const USER: Change = { kind: 'user', id: '2' }
+const users: Change = { kind: 'users' }
+const tokens: Change = { kind: 'tokens' }
 /** The profile alone looks into it, and here it looks at nothing. */
 const permit = { principal: {} } as Permit
 
@@ -62,4 +64,36 @@ t.test('a logout is under way until the second time: nobody asks about its sessi
   t.same([watched, over], [2, [0]])
   clock.advance(1_000)
   t.same(over, [0, 1])
+})
+
+t.test(
+  'changes of nobody knows whom are told together, and each answer waits until its own was',
+  async (t) => {
+    const { changes, clock, forgotten, announced } = changing(() => undefined)
+    t.equal(changes.note([users]), undefined, 'the first at once')
+    const over: string[] = []
+    for (const change of [users, tokens, users])
+      void Promise.resolve(changes.note([change])).then(() => over.push(change.kind))
+    t.equal(changes.note([USER]), undefined, 'who is known waits for nobody')
+    t.same(forgotten, [users, USER])
+    clock.advance(19)
+    await Promise.resolve()
+    t.same(over, [])
+    clock.advance(1)
+    await new Promise((resolve) => setImmediate(resolve))
+    t.same(over, ['users', 'tokens', 'users'])
+    t.same(forgotten, [users, USER, users, tokens])
+    t.same(announced, forgotten)
+    clock.advance(20)
+    t.equal(changes.note([tokens]), undefined)
+  },
+)
+
+t.test('who closes tells of what waits', async (t) => {
+  const { changes, announced } = changing(() => undefined)
+  void changes.note([{ kind: 'users' }])
+  const waiting = changes.note([{ kind: 'tokens' }])
+  changes.stop()
+  await waiting
+  t.same(announced, [{ kind: 'users' }, { kind: 'tokens' }])
 })

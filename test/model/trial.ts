@@ -9,6 +9,7 @@ import { permitFor, STATUS } from './permits.ts'
 import { FIRST, plan } from './plans.ts'
 import type { Deed, Plan, Planning } from './plans.ts'
 import { SharedRedis, SILENCE_NOTICED } from './redis.ts'
+import { OF_NOBODY_KNOWS_WHOM } from '../../src/gateway/changes.ts'
 import { DEADLINE, FRESH, PAUSE, Replica, REVOKE_WAIT, STALE } from './replica.ts'
 import { Romm, SERVICES } from './romm.ts'
 import { seen } from './seen.ts'
@@ -205,7 +206,8 @@ export class Trial {
     await this.#romm.travel()
     const waits = this.#clock.monotonic()
     await changes.respond(permit, STATUS[ending])
-    if (this.#clock.monotonic() - waits > REVOKE_WAIT + 1) this.#fault('its client waited too long')
+    if (this.#clock.monotonic() - waits > OF_NOBODY_KNOWS_WHOM + REVOKE_WAIT + 1)
+      this.#fault('its client waited too long')
     this.#note(`${name}: ${planned.request} (${deed}) is answered: ${ending}`)
     // Where the client learned of an end that RomM had not come to yet, it is as a change behind us.
     if (ending === 'early') this.#commit(deed, planned)
