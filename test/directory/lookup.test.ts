@@ -503,3 +503,23 @@ t.test(
     t.same(await other, { word: 'w' })
   },
 )
+
+t.test('a batch that is late takes nothing back from who asked after it began', async (t) => {
+  const { clock, source, lookup, ask } = stage()
+  source.rows.set('k', { word: 'old' })
+  await lookup.find('k')
+  clock.advance(1_000)
+  source.hold()
+  const batch = lookup.revalidate()
+  await settled()
+  const letGo = source.keepHeld()
+  lookup.forgetKey('k')
+  source.rows.set('k', { word: 'new' })
+  // Another one asks before the batch answers, and after it was asked.
+  const other = await lookup.findAnew('k')
+  t.same(other, { word: 'new' })
+  letGo()
+  await batch
+  t.equal(lookup.find('k'), other)
+  t.same(await ask('k'), { word: 'new' })
+})

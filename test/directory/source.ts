@@ -29,8 +29,16 @@ export class HeldSource implements Source<Row> {
     return found
   }
 
+  /** Holds what is asked from now on. */
   hold(): void {
     this.#held = Promise.withResolvers()
+  }
+
+  /** Holds no more, but what is held. @returns lets that go */
+  keepHeld(): () => void {
+    const held = this.#held
+    this.#held = undefined
+    return () => held?.resolve()
   }
 
   letGo(): void {
