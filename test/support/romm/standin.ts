@@ -195,6 +195,8 @@ class StandinServer implements Standin {
       const caller = await this.#backend.identifySocket(request)
       this.#sockets.handleUpgrade(request, socket, head, (client) => {
         client.on('message', (data, isBinary) => client.send(data, { binary: isBinary }))
+        // What is no frame ends the socket, which `ws` does by itself.
+        client.on('error', () => undefined)
         client.send(JSON.stringify({ url: request.url, user: caller?.user.username ?? null }))
       })
     } catch {
