@@ -57,6 +57,8 @@ export class Tunnel implements Dispatcher.DispatchHandler {
   /** @param head what the client sent after its request */
   start(head: Buffer): void {
     this.#client.on('error', ignore)
+    // Who left while it was decided on has closed already, and would never be heard to close again.
+    if (this.#client.destroyed) return this.#destroy()
     // Bytes sent before the answer would be taken for a request by an upstream that declines the upgrade
     // (RFC 6455 §4.1: the client waits for the server's response).
     if (head.length > 0) return this.#refuse()

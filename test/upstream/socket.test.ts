@@ -1,18 +1,22 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
+import type { UpgradeReport } from '../../src/upstream/tunnel.ts'
 import {
   closed,
   type Flood,
   flood,
   gateway,
   later,
+  permitFor,
   perRequest,
   portOf,
   rawBackend,
   until,
+  upstreamFor,
 } from './support.ts'
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
@@ -234,6 +238,24 @@ t.test('the client leaves before the 101: the upstream is told', async (t) => {
   await gone.promise
   t.strictSame(failures, [])
 })
+
+t.test(
+  'the client left before it was decided on: the upstream is not asked, and no socket counts as open',
+  async (t) => {
+    const url = await rawBackend(t, () => t.fail('nobody is there any more'))
+    const { upstream } = upstreamFor(t, url)
+    const ended = later<UpgradeReport>()
+    const server = createServer().on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.on('error', () => undefined)
+      socket.once('close', () => upstream.upgrade(permitFor(req, true), socket, head, ended.resolve))
+      client.resetAndDestroy()
+    })
+    t.teardown(() => server.close())
+    const client = dial(await portOf(server), handshake())
+    t.strictSame(await ended.promise, { kind: 'aborted', status: undefined })
+    t.equal(upstream.sockets.count, 0)
+  },
+)
 
 t.test('sockets are closed on demand, both ends, opening ones too', async (t) => {
   const ends: Promise<void>[] = []
