@@ -29,17 +29,27 @@ export type Settings = Readonly<Record<string, string>>
 
 /** A server, asked over connections that stay. */
 export class Peer {
+  readonly url: string
   readonly #edge: Pool
   readonly #probes: string
 
   constructor(edge: string, probes: string) {
+    this.url = edge
     this.#edge = new Pool(edge, { connections: 64 })
     this.#probes = probes
   }
 
   /** @returns the status */
-  async ask(raw: string, method: 'GET' | 'DELETE' = 'GET', path = '/api/roms/1'): Promise<number> {
-    const headers = { authorization: `Bearer ${raw}` }
+  ask(raw: string, method: 'GET' | 'DELETE' = 'GET', path = '/api/roms/1'): Promise<number> {
+    return this.send({ authorization: `Bearer ${raw}` }, method, path)
+  }
+
+  /** @returns the status */
+  async send(
+    headers: Readonly<Record<string, string>>,
+    method: 'GET' | 'DELETE' = 'GET',
+    path = '/api/roms/1',
+  ): Promise<number> {
     const { statusCode, body } = await this.#edge.request({ method, path, headers })
     await body.dump()
     return statusCode
@@ -65,11 +75,20 @@ export class Installation {
   /** An admin's. */
   readonly admin: string
   readonly #settings: Settings
+  /** How the database is named. */
+  readonly #source: Settings
   readonly #closing: Closing
   #tokens = 0
 
-  private constructor(connection: Connection, romm: Peer, settings: Settings, closing: Closing) {
+  private constructor(
+    connection: Connection,
+    romm: Peer,
+    settings: Settings,
+    source: Settings,
+    closing: Closing,
+  ) {
     this.connection = connection
+    this.#source = source
     this.romm = romm
     this.admin = readFixture().client_tokens[0]?.raw ?? ''
     this.#settings = settings
@@ -89,15 +108,20 @@ export class Installation {
     closing.add(() => romm.close())
     const settings = {
       ...inFolder(folder),
-      ...databaseSettings(await createReader(database, 2)),
       'upstream.url': url,
       'log.decisions': 'off',
     }
-    return new Installation(connection, romm, settings, closing)
+    const source = databaseSettings(await createReader(database, 2))
+    return new Installation(connection, romm, settings, source, closing)
   }
 
   /** A `postern serve` of its own, on free ports. */
-  async serve(settings: Settings = {}): Promise<Peer> {
+  serve(settings: Settings = {}): Promise<Peer> {
+    return this.serveWithout({ ...this.#source, ...settings })
+  }
+
+  /** One that has no database, and has to ask RomM. */
+  async serveWithout(settings: Settings): Promise<Peer> {
     const sets = Object.entries({ ...this.#settings, ...settings }).flatMap(([name, value]) => [
       '--set',
       `${name}=${value}`,

@@ -4,6 +4,7 @@ const BENCHES = {
   revocation: () => import('./revocation.ts'),
   queries: () => import('./queries.ts'),
   cache: () => import('./cache.ts'),
+  flood: () => import('./flood.ts'),
 } as const
 
 type Name = keyof typeof BENCHES
