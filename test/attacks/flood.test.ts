@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { ASK_FREELY, freshLadder, lines, message, talk } from '../gateway/support.ts'
-import { as } from '../support/romm/ask.ts'
+import { as, freshStandin } from '../support/romm/ask.ts'
 import { signJwt } from '../support/romm/jwt.ts'
 import { basicOf, HOME, PASSWORD, stage, type Stage, times, unknownToken } from './guessing.ts'
 
@@ -19,9 +19,6 @@ const KINDS: readonly (() => Record<string, string>)[] = [
 ]
 const CLAIMS = { sub: 'admin', iss: 'romm:oauth', type: 'access', scopes: 'roms.read', exp: 4_102_444_800 }
 const KNOWN = [as('rmm vera all'), basicOf('vera', PASSWORD)]
-
-/** RomM fact: what protects its forms is signed with the secret of its access tokens. */
-const PROVES_ITS_SECRET = { csrf: true }
 
 const ladder = await freshLadder(t)
 
@@ -64,7 +61,9 @@ function badOnes({ standin }: Stage): number {
 }
 
 t.test('with a database none of a flood reaches RomM, and nobody who is known is refused', async (t) => {
-  const on = await stage(t, ladder, { 'attempts.perUser': '10' }, undefined, PROVES_ITS_SECRET)
+  // RomM fact: what protects its forms is signed with the secret of its access tokens, which proves the secret.
+  const standin = await freshStandin(t, { csrf: true })
+  const on = await stage(t, ladder, { 'attempts.perUser': '10' }, undefined, standin)
   await greet(on)
   on.standin.forget()
   const seen = await flooded(t, on)

@@ -1,8 +1,18 @@
 import t from 'tap'
 import { ASK_FREELY, freshLadder, lines, message, talk } from '../gateway/support.ts'
-import { as } from '../support/romm/ask.ts'
+import { as, freshStandin } from '../support/romm/ask.ts'
 import { freshRedis } from '../support/services.ts'
-import { ATTACKER, basicOf, HOME, PASSWORD, passwordOf, stage, times, unknownToken } from './guessing.ts'
+import {
+  ATTACKER,
+  basicOf,
+  HOME,
+  PASSWORD,
+  passwordOf,
+  stage,
+  type Stage,
+  times,
+  unknownToken,
+} from './guessing.ts'
 
 /** Guessing in masses: what it may cost those who do not guess, and several gateways as one. */
 const ladder = await freshLadder(t)
@@ -59,7 +69,10 @@ t.test('where RomM is asked it is not asked to guess', async (t) => {
 t.test('replicas count together, and each by itself while their Redis is away', async (t) => {
   const redis = await freshRedis(t)
   const shared = { 'redis.url': redis.url, 'cache.secret': 'the same for both', 'assertion.enabled': 'false' }
-  const [one, other] = [await stage(t, ladder, shared), await stage(t, ladder, shared)]
+  // Replicas count together before one backend.
+  const standin = await freshStandin(t)
+  const join = (): Promise<Stage> => stage(t, ladder, shared, undefined, standin)
+  const [one, other] = [await join(), await join()]
   t.same(await one.basic(ATTACKER, ['vera', 'a'], ['vera', 'b']), [401, 401])
   t.same(await other.basic(ATTACKER, ['VERA', 'c'], ['vera', 'd'], ['vera', 'e']), [401, 401, 429])
   t.same(await one.basic(ATTACKER, ['vera', 'f']), [429])

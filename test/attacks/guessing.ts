@@ -4,7 +4,7 @@ import { fixture, type Ladder } from '../gateway/support.ts'
 import { virtualClock, type VirtualClock } from '../support/clock.ts'
 import { freshGateway, type TestGateway } from '../support/gateway.ts'
 import { ask, freshStandin, type Answer } from '../support/romm/ask.ts'
-import type { Standin, StandinOptions } from '../support/romm/standin.ts'
+import type { Standin } from '../support/romm/standin.ts'
 
 export const HOME = '192.0.2.7'
 export const ATTACKER = '198.51.100.9'
@@ -29,16 +29,16 @@ export interface Stage extends TestGateway {
   ) => Promise<number[]>
 }
 
-/** A gateway behind a trusted proxy, with low limits. @param text YAML, before the settings */
+/** A gateway behind a trusted proxy, with low limits. @param text YAML, before the settings @param before one that is there already */
 export async function stage(
   t: Test,
   ladder: Pick<Ladder, 'settings'>,
   settings: Record<string, string> = {},
   text?: string,
-  options: StandinOptions = {},
+  before?: Standin,
 ): Promise<Stage> {
   const clock = virtualClock(Date.now())
-  const standin = await freshStandin(t, options)
+  const standin = before ?? (await freshStandin(t))
   const gateway = await freshGateway(
     t,
     {
