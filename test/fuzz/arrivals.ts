@@ -126,8 +126,27 @@ function neededFor({ method, target, headers, upgrade }: Received, table: readon
 }
 
 /** What only the gateway may say, however a client spells it. */
-const OURS =
-  /^(?:x-postern-|postern-|x-forwarded|x-original-|forwarded$|x-real-ip$|x-request-id$|x-rewrite-url$|x-(?:http-)?method|true-client-ip$|remote-user$|proxy)/
+const OURS = new RegExp(
+  [
+    ...[
+      'x-postern-',
+      'postern-',
+      'x-forwarded-',
+      'x-forwarded$',
+      'forwarded$',
+      'x-real-ip$',
+      'x-request-id$',
+    ],
+    ...[
+      'x-original-(?:url|uri|method|host|forwarded-for)$',
+      'x-rewrite-url$',
+      'x-(?:http-)?method-override$',
+    ],
+    ...['true-client-ip$', 'remote-user$', 'proxy(?:-authorization)?$'],
+  ]
+    .map((name) => `^${name}`)
+    .join('|'),
+)
 const ONCE = ['host', 'x-request-id', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-real-ip']
 const AT_MOST_ONCE = ['authorization', 'cookie', 'x-postern-assertion', 'content-length', 'transfer-encoding']
 
