@@ -97,6 +97,11 @@ export class Replicas {
     )
   }
 
+  /** Announcements that wait for an acknowledgement. */
+  get waiting(): number {
+    return this.#announcements.size
+  }
+
   /** Resolves when every live replica has acknowledged, or the time to wait for them is over. It never fails. */
   async announce(changes: readonly Change[]): Promise<void> {
     const { clock, newId, revokeWait } = this.#options

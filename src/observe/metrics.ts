@@ -22,6 +22,7 @@ export interface Gauges {
 interface ReplicaGauges {
   readonly live: readonly unknown[]
   readonly joined: boolean
+  readonly waiting: number
   readonly counts: Readonly<Record<'announced' | 'unacknowledged' | 'gaps', number>>
 }
 
@@ -85,6 +86,9 @@ function registerGauges(registry: Registry, read: () => Gauges): void {
   plain('postern_replicas_joined', 'Whether the other replicas are heard: 1 or 0.', ({ replicas }) =>
     replicas === undefined ? undefined : Number(replicas.joined),
   )
+  plain('postern_changes_waiting', 'Changes whose acknowledgements are waited for.', ({ replicas }) => {
+    return replicas?.waiting
+  })
   plain(
     'postern_changes_announced_total',
     'Changes told to the other replicas.',

@@ -62,6 +62,10 @@ async function die(through: Replica, told: readonly Replica[], witness = new Wit
 /** All hear each other: whoever answers has been acknowledged. */
 async function areTold(t: Test, through: Replica): Promise<void> {
   await Promise.all(replicas.map((replica) => joined(replica, 2)))
+  await eventually(
+    'nobody is waited for',
+    async () => (await through.metric('postern_changes_waiting')) === 0,
+  )
   const before = await through.metric('postern_changes_unacknowledged_total')
   t.same((await die(through, replicas)).faults(), [])
   t.equal(await through.metric('postern_changes_unacknowledged_total'), before, 'all acknowledged')
@@ -89,7 +93,10 @@ for (const how of ['is gone', 'hangs'] as const) {
     await witness.dies(person, DEATHS.disabled, act, (name) => (name === 'C' ? BOUND : 0))
     await untilRefused(witness, replicas, person, DEATHS.disabled)
     await cutOff(c)
-    await eventually('A waits for C no longer', async () => (await a.metric('postern_replicas')) === 1)
+    await eventually('A waits for C no longer', async () => {
+      const metrics = await a.metrics()
+      return metrics.get('postern_replicas') === 1 && metrics.get('postern_changes_waiting') === 0
+    })
     const before = await a.metric('postern_changes_unacknowledged_total')
     await die(a, [a, b], witness)
     t.equal(await a.metric('postern_changes_unacknowledged_total'), before)

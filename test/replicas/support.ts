@@ -117,7 +117,13 @@ export async function startReplicas<const Own extends readonly Settings[]>(
   const replicas = await Promise.all(
     own.map(async (more, index) => {
       const options = sets({ 'keys.folder': keys, ...more })
-      return replicaOf(NAMES[index] ?? String(index), await serve(t, ['--config', config, ...options]))
+      const name = NAMES[index] ?? String(index)
+      const serving = await serve(t, ['--config', config, ...options])
+      // The test ends each of them with a signal: one that ends by itself has something to say.
+      void serving.ended.then(
+        ({ code, err }) => code !== null && t.fail(`${name} ended with ${code}: ${err}`),
+      )
+      return replicaOf(name, serving)
     }),
   )
   await Promise.all(replicas.map((replica) => joined(replica, replicas.length - 1)))
