@@ -19,7 +19,12 @@ export async function createCallers(
   readonly clients: ClientResolver
   readonly stop: () => void
 }> {
-  const { callers } = config.decision
+  const { callers, listen } = config.decision
+  // Where nobody listens, no host name need be looked up a second time.
+  if (listen === 'off') {
+    const nobody = createClientResolver(new AddressSet([]), () => undefined)
+    return { callers: nobody, clients: nobody, stop: () => undefined }
+  }
   const asking = await follow('decision.callers', callers, clock, logger, () => undefined)
   const all = [...callers, ...config.trustedProxies]
   const before = await follow('trustedProxies', all, clock, logger, () => undefined)

@@ -1,22 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { redisAddress } from '../config/addresses.ts'
 import type { Config } from '../config/schema.ts'
-import type { Change } from '../directory/change.ts'
 import { redisChannel } from '../directory/channel.ts'
 import { digestOf } from '../directory/digest.ts'
 import { connectRedis, settled } from '../directory/redis.ts'
 import { Replicas } from '../directory/replicas.ts'
-import type { Clock } from '../identity/clock.ts'
+import type { ReplicasOptions } from '../directory/replicas.ts'
 import type { Logger } from '../observe/log.ts'
 import type { SharedStore } from '../profiles/profile.ts'
 
-export interface SharedOptions {
+export interface SharedOptions extends Pick<ReplicasOptions, 'clock' | 'onChange' | 'onGap' | 'about'> {
   readonly config: Config
-  readonly clock: Clock
   readonly logger: Logger
-  readonly onChange: (changes: readonly Change[]) => void
-  readonly onGap: () => void
-  readonly about: () => unknown
 }
 
 /** The Redis that replicas share, the replicas themselves, and whether it is there. */

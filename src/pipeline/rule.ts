@@ -28,7 +28,7 @@ export interface RouteRule {
   readonly socket: boolean
   /**
    * Kinds of credential that the route itself takes as its input (a login takes Basic, a logout the session):
-   * forwarded unverified in plain form.
+   * forwarded unverified in plain form, unless held for revoked.
    */
   readonly input: readonly CredentialKind[]
   /** The backend checks scopes on this route itself, so a deferred grant may pass. */

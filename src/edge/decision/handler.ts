@@ -9,6 +9,7 @@ import { attempt, chain } from '../../pipeline/maybe.ts'
 import type { MaybePromise } from '../../pipeline/outcome.ts'
 import type { Permit } from '../../pipeline/permit.ts'
 import type { Reason } from '../../pipeline/reason.ts'
+import { deny } from '../../pipeline/refuse.ts'
 import type { AnswerStyle } from '../../profiles/profile.ts'
 import { valuesOf } from '../../request/headers.ts'
 import type { GatewayRequest } from '../../request/request.ts'
@@ -177,8 +178,4 @@ export class DecisionHandler implements Handler {
   #since({ startedAt }: Asked): number {
     return this.#options.clock.monotonic() - startedAt
   }
-}
-
-function deny(reason: Reason): Denial {
-  return { kind: 'deny', reason }
 }

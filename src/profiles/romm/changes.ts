@@ -1,7 +1,7 @@
 import type { Change } from '../../directory/change.ts'
 import { sessionDigest } from '../../directory/digest.ts'
 import type { Permit } from '../../pipeline/permit.ts'
-import { segmentsOf } from '../../routes/template.ts'
+import { RequestRows } from './rows.ts'
 
 /** What a request changes, from what its template's parameter stands for and from what it carries. */
 type Says = (parameter: string, permit: Asked) => readonly Change[]
@@ -24,7 +24,7 @@ const theSession: Says = (_, { credential }) =>
  * nothing that is kept. A login makes a session that nobody has yet, since the one that came along is not passed on. A sign-in
  * at a provider turns the session that came along into another one's, and may give its user another role.
  */
-const CHANGES = Object.entries({
+const CHANGES = new RequestRows<Says>({
   'POST /api/login': theSession,
   'POST /api/logout': theSession,
   'GET /api/login/openid': theSession,
@@ -45,29 +45,19 @@ const CHANGES = Object.entries({
   'PUT /api/permissions/groups/{id}': everybody,
   'DELETE /api/permissions/groups/{id}': everybody,
   'PUT /api/permissions/users/{user_id}': theUser,
-} satisfies Record<string, Says>).map(([row, says]) => ({ says, parts: row.split(/[ /]+/) }))
+})
 
 /**
  * Told by the path and not by the rule that spoke for it: an operator's wildcard must not make a change go unnoticed.
  * @returns undefined for a request that changes nobody
  */
 export function changesBy(permit: Asked): readonly Change[] | undefined {
-  const asked = [permit.method, ...segmentsOf(permit.target.path)]
-  const change = CHANGES.find(
-    ({ parts }) =>
-      parts.length === asked.length && parts.every((part, i) => part === asked[i] || part.startsWith('{')),
-  )
-  if (change === undefined) return undefined
-  const parameter = change.parts.findIndex((part) => part.startsWith('{'))
-  return change.says(asked[parameter] ?? '', permit)
+  const found = CHANGES.find(permit.method, permit.target.path)
+  return found?.value(found.parameter ?? '', permit)
 }
 
-export function isLogin({ target }: Pick<Permit, 'target'>): boolean {
-  return segmentsOf(target.path).join('/') === 'api/login'
-}
-
-export function isLogout({ target }: Pick<Permit, 'target'>): boolean {
-  return segmentsOf(target.path).join('/') === 'api/logout'
+export function isLogout({ method, target }: Pick<Permit, 'method' | 'target'>): boolean {
+  return CHANGES.find(method, target.path)?.row === 'POST /api/logout'
 }
 
 /** RomM fact: ids are read leniently; `+2`, `02`, `2.0` and `0_2` are all the second user. */
