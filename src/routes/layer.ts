@@ -118,22 +118,25 @@ export class Layer {
     }
   }
 
-  /** The rows that are missing at `template`: for each method what the narrowest rows around it require together. */
+  /**
+   * The rows that are missing at `template`: for each method what the narrowest rows around it require together.
+   * None where no method has two of them; else one for every method, so that none falls to the row of another
+   * (HEAD to GET, any to `*`).
+   */
   #sharedRows(template: Template): [string, Row][] {
     const around = this.#around(template)
     const own = around.find((entry) => isWithin(entry.template, template))
     const methods = new Set(around.flatMap((entry) => [...entry.rows.keys()]))
-    const found: [string, Row][] = []
-    for (const method of methods) {
-      if (own !== undefined && speaker(own.rows, method) !== undefined) continue
+    const found = [...methods].flatMap((method): [string, readonly Row[]][] => {
+      if (own !== undefined && speaker(own.rows, method) !== undefined) return []
       const rows = around.flatMap((entry) => {
         const row = speaker(entry.rows, method)
         return row === undefined || row.shared.length > 0 ? [] : [row]
       })
-      const least = narrowest(rows)
-      if (least.length > 1) found.push([method, unite(least, method, template)])
-    }
-    return found
+      return [[method, narrowest(rows)]]
+    })
+    if (found.every(([, rows]) => rows.length < 2)) return []
+    return found.map(([method, rows]) => [method, unite(rows, method, template)])
   }
 
   /** The entries that speak for all paths of the template. */
