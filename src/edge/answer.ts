@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Denial } from '../pipeline/decision.ts'
+import { hintOf } from '../pipeline/hint.ts'
 import { REASONS } from '../pipeline/reason.ts'
 import type { AnswerStyle } from '../profiles/profile.ts'
 import { announcesBody } from '../request/headers.ts'
@@ -39,7 +40,7 @@ export function renderDenial(
       reason: denial.reason,
       required: denial.required,
       missing: denial.missing,
-      hint: denial.hint,
+      hint: hintOf(denial),
       request_id: requestId,
     }),
   })
