@@ -26,6 +26,7 @@ export const CONFIG_SCHEMA = Type.Object(
     rules: access.rules,
     scopes: access.scopes,
     conflict: access.conflict,
+    enforcement: access.enforcement,
     cors: traffic.cors,
     sockets: traffic.sockets,
     cache: access.cache,

@@ -17,12 +17,24 @@ export function contradictions(config: Config): readonly Problem[] {
     ...redisProblems('romm.redis', config.romm.redis),
     ...databaseProblems(config),
     ...translateProblems(config),
+    ...observeProblems(config),
   ]
 }
 
 /** What works and deserves a word at every start. Danger is found by its name, so that none is forgotten. */
 export function remarks(config: Config): readonly Warning[] {
-  return [...dangers(config, ''), ...(config.profile === 'standalone' ? oneProcess(config) : sharing(config))]
+  return [
+    ...dangers(config, ''),
+    ...observed(config),
+    ...(config.profile === 'standalone' ? oneProcess(config) : sharing(config)),
+  ]
+}
+
+function observed({ enforcement }: Config): readonly Warning[] {
+  const message = 'nothing is refused: what would be is logged as would_deny, and forwarded'
+  return enforcement === 'enforce'
+    ? []
+    : [{ path: 'enforcement', message, hint: 'enforce, when you have seen enough' }]
 }
 
 /** The standalone profile keeps people and tokens in a file, and tells no other process of a change. */
@@ -139,6 +151,17 @@ function translateProblems({ upstream, profile, romm }: Config): readonly Proble
   if (upstream.credentials !== 'translate' || (profile === 'romm' && romm.secret !== undefined)) return []
   const message = "translate needs RomM's profile and its secret"
   return [{ path: 'upstream.credentials', message, hint: 'give romm.secret, or choose pass or strip' }]
+}
+
+/** Where the backend lets everybody in, nothing but our refusals keeps anybody out. */
+function observeProblems({ enforcement, profile, upstream }: Config): readonly Problem[] {
+  const lets =
+    profile === 'standalone'
+      ? 'a backend of the profile standalone authenticates nobody'
+      : upstream.credentials === 'strip' && 'upstream.credentials is strip, so the backend sees no credential'
+  if (enforcement !== 'observe' || lets === false) return []
+  const message = `cannot be observe: ${lets}, and everybody would get in`
+  return [{ path: 'enforcement', message, hint: 'if that is meant: dangerouslyObserveOnly' }]
 }
 
 function dangers(value: unknown, path: string): Warning[] {

@@ -38,6 +38,8 @@ export type OwnEndpoint = (
 
 export interface HandlerOptions {
   readonly decide: Decide
+  /** Denials are forwarded, so that what a path without a rule asks for is for the backend to know. */
+  readonly observing: boolean
   readonly router: Router
   readonly upstream: Upstream
   readonly clients: ClientResolver
@@ -101,7 +103,8 @@ export class EdgeHandler {
     const parsed = parseTarget(req.url ?? '', 'GET', hostOf(req.rawHeaders) ?? '')
     if (!parsed.ok) return false
     const match = this.#options.router.match('GET', parsed.target.path)
-    if (!(match instanceof Promise)) return match.kind === 'rule' && match.rule.socket
+    if (!(match instanceof Promise))
+      return match.kind === 'rule' ? match.rule.socket : this.#options.observing && match.kind === 'none'
     // A path that is not known yet has no sockets; the request that follows waits for the same reading.
     match.catch(() => undefined)
     return false
@@ -162,7 +165,7 @@ export class EdgeHandler {
     expectsContinue: boolean,
   ): void {
     const { upstream, metrics, cors, log, onAnswer } = this.#options
-    metrics.permitted(permit.rule.template, permit.principal?.mode ?? 'anonymous')
+    metrics.permitted(permit)
     const preflight = permit.method === 'OPTIONS' ? cors.preflight(req.rawHeaders) : undefined
     if (preflight !== undefined) {
       arrival.reply({ status: 204, headers: preflight, body: '' })
@@ -179,7 +182,7 @@ export class EdgeHandler {
 
   #open(arrival: Arrival, permit: Permit, socket: Duplex, head: Buffer): void {
     const { upstream, metrics, log } = this.#options
-    metrics.permitted(permit.rule.template, permit.principal?.mode ?? 'anonymous')
+    metrics.permitted(permit)
     upstream.upgrade(permit, socket, head, (report) => {
       if (report.kind === 'failed') arrival.reply(this.#render(arrival, deny(report.reason)))
       log.permitted(permit, concluded(report, this.#since(arrival)))
@@ -190,8 +193,7 @@ export class EdgeHandler {
     const { metrics, log } = this.#options
     const answer = this.#render(arrival, denial)
     arrival.reply(answer)
-    const mode = denial.principal?.mode ?? denial.credential?.kind ?? 'anonymous'
-    metrics.denied(denial.rule?.template ?? 'none', mode, denial.reason)
+    metrics.denied(denial)
     log.denied(denial, arrival.id, arrival.request, { status: answer.status, ms: this.#since(arrival) })
   }
 

@@ -10,6 +10,7 @@ import type { Logger } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { createDecide, createIdentify } from '../pipeline/decide.ts'
 import type { DecideOptions } from '../pipeline/decide.ts'
+import type { Observe } from '../pipeline/observe.ts'
 import type { AnswerStyle } from '../profiles/profile.ts'
 import type { Changes } from './changes.ts'
 import { createCallers } from './clients.ts'
@@ -20,6 +21,7 @@ export interface DecisionParts {
   readonly logger: Logger
   readonly metrics: Metrics
   readonly decide: DecideOptions
+  readonly observe: Observe | undefined
   readonly style: AnswerStyle
   readonly cors: Cors
   readonly changes: Changes

@@ -9,12 +9,17 @@ import type { Config } from '../config/schema.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Logger } from '../observe/log.ts'
 import type { CredentialPolicy, DecideOptions } from '../pipeline/decide.ts'
+import { createObserve } from '../pipeline/observe.ts'
+import type { Observe } from '../pipeline/observe.ts'
 import type { Profile } from '../profiles/profile.ts'
 import { createHygiene } from '../request/headers.ts'
+import type { Hygiene } from '../request/headers.ts'
 
 /** What tells the upstream who is asking. */
 export interface Outgoing {
   readonly decide: DecideOptions['outgoing']
+  /** Undefined where decisions count. */
+  readonly observe: Observe | undefined
   readonly jwks: (() => JwksAnswer) | undefined
   readonly ring: RingSummary | undefined
   readonly stop: () => void
@@ -32,10 +37,11 @@ export async function createOutgoing(
 ): Promise<Outgoing> {
   const hygiene = createHygiene([config.assertion.header])
   const policy = credentialPolicy(config.upstream.credentials, profile)
+  const observe = observer(config, profile, hygiene)
   const plain = config.assertion.plainHeaders ? plainHeaders : undefined
   if (!config.assertion.enabled) {
     const decide = { hygiene, policy, plain, asserter: undefined }
-    return { decide, jwks: undefined, ring: undefined, stop: () => undefined }
+    return { decide, observe, jwks: undefined, ring: undefined, stop: () => undefined }
   }
   const { folder, publishFor } = config.keys
   const ring = await openKeyRing({
@@ -55,7 +61,22 @@ export async function createOutgoing(
       logger.warn({ folder, cause: failure.message }, 'the signing keys cannot be read again'),
   })
   const asserter = createAsserter({ ...config.assertion, ring, clock, randomId: randomUUID })
-  return { decide: { hygiene, policy, plain, asserter }, jwks: createJwks(ring, publishFor), ring, stop }
+  const decide = { hygiene, policy, plain, asserter }
+  return { decide, observe, jwks: createJwks(ring, publishFor), ring, stop }
+}
+
+/** A backend that is not to see credentials sees none of those that were refused either. */
+function observer(
+  { enforcement, upstream }: Config,
+  { carrier }: Profile,
+  hygiene: Hygiene,
+): Observe | undefined {
+  if (enforcement === 'enforce') return undefined
+  const isStripped = upstream.credentials === 'strip'
+  return createObserve({
+    hygiene,
+    credentials: (headers) => (isStripped ? carrier.rewrite(headers, undefined) : headers),
+  })
 }
 
 function credentialPolicy(policy: Config['upstream']['credentials'], profile: Profile): CredentialPolicy {

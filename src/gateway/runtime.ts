@@ -4,7 +4,6 @@ import type { Attempts } from '../authenticators/attempts.ts'
 import { withImplied } from '../authenticators/implied.ts'
 import { PosternError } from '../errors.ts'
 import type { Config } from '../config/schema.ts'
-import { corsOfUpstream, noCors, ownCors } from '../edge/cors.ts'
 import type { Cors } from '../edge/cors.ts'
 import type { DecisionHandler } from '../edge/decision/handler.ts'
 import { EdgeHandler } from '../edge/handler.ts'
@@ -18,8 +17,10 @@ import type { Gauges, Metrics } from '../observe/metrics.ts'
 import { createDecide, createIdentify } from '../pipeline/decide.ts'
 import type { DecideOptions } from '../pipeline/decide.ts'
 import type { Decide } from '../pipeline/decision.ts'
+import { observing } from '../pipeline/observe.ts'
 import { abstained, authenticated } from '../pipeline/outcome.ts'
 import type { Profile, ProfileContext } from '../profiles/profile.ts'
+import type { ClientResolver } from '../request/client.ts'
 import { createLiveRouter } from '../routes/live.ts'
 import type { LiveRouter } from '../routes/live.ts'
 import { readRules } from '../routes/rules.ts'
@@ -27,10 +28,12 @@ import type { RouteLayer } from '../routes/table.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { createAttempts, limitAttempts } from './attempts.ts'
 import { createClients } from './clients.ts'
+import { corsOf } from './cors.ts'
 import { Coherence } from './coherence.ts'
 import { createDecisions } from './decision.ts'
 import { documentOptions } from './document.ts'
 import { createOutgoing } from './identity.ts'
+import type { Outgoing } from './identity.ts'
 import { createProfile } from './profile.ts'
 import { socketOrigins, watchSockets } from './sockets.ts'
 import { watchUpstream } from './upstream.ts'
@@ -181,33 +184,35 @@ export class Runtime {
       sockets: { origins: socketOrigins(this.config) },
       attempts: limitAttempts(this.#attempts, this.profile),
     }
-    const style = this.profile.answers
-    const identify = createIdentify(this.#parts)
-    const own = await createOwnEndpoints({ identify, jwks: outgoing.jwks, cors: this.#cors })
+    await this.#startHandlers(this.#parts, outgoing, clients)
+  }
+
+  async #startHandlers(parts: DecideOptions, outgoing: Outgoing, clients: ClientResolver): Promise<void> {
+    const { observe, jwks } = outgoing
+    const decide = createDecide(parts)
+    const common = { ...this.#context, style: this.profile.answers, cors: this.#cors }
+    const own = await createOwnEndpoints({ identify: createIdentify(parts), jwks, cors: this.#cors })
     this.#handler = new EdgeHandler({
-      ...this.#context,
-      decide: createDecide(this.#parts),
+      ...common,
+      decide: observe === undefined ? decide : observing(decide, observe),
+      observing: observe !== undefined,
       router: this.router,
       upstream: this.upstream,
       clients,
-      style,
-      cors: this.#cors,
       own,
-      log: new DecisionLog(logger, this.config.log.decisions),
+      log: new DecisionLog(this.#context.logger, this.config.log.decisions),
       newId: randomUUID,
       maxHeaders: this.config.limits.headers,
       onAnswer: this.#watched.noteAnswer,
     })
     const { changes } = this.#coherence
-    const asked = {
-      ...this.#context,
+    const decisions = await createDecisions({
+      ...common,
       config: this.config,
-      decide: this.#parts,
-      style,
-      cors: this.#cors,
+      decide: parts,
+      observe,
       changes,
-    }
-    const decisions = await createDecisions(asked)
+    })
     this.#stops.push(decisions.stop)
     this.#decisions = decisions.handler
   }
@@ -251,6 +256,11 @@ export class Runtime {
   /** Batches; and looks at the sockets, regularly and after each batch. */
   #startWatching({ authenticator }: DecideOptions['identity']): () => void {
     const { revalidate: interval } = this.config.cache
+    // A socket that only the gateway holds for dead is the backend's to close.
+    if (this.config.enforcement !== 'enforce') {
+      this.#coherence.start(() => undefined)
+      return () => undefined
+    }
     const { look, stop } = watchSockets({
       sockets: this.upstream.sockets,
       authenticator,
@@ -273,17 +283,6 @@ function operatorLayer(config: Config): RouteLayer {
     'config_invalid',
     reading.problems.map(({ path, message }) => `${path}: ${message}`).join('\n'),
   )
-}
-
-function corsOf(config: Config, clock: Clock): Cors {
-  switch (config.cors.mode) {
-    case 'upstream':
-      return corsOfUpstream(() => clock.monotonic())
-    case 'own':
-      return ownCors(config.cors)
-    case 'off':
-      return noCors
-  }
 }
 
 function started<T>(part: T | undefined): T {

@@ -48,6 +48,7 @@ export class DecisionLog {
   }
 
   permitted(permit: Permit, concluded: Concluded): void {
+    if (permit.observed !== undefined) return this.#observed(permit, permit.observed, concluded)
     if (this.#which !== 'all') return
     this.#logger.info({
       decision: 'permit',
@@ -69,18 +70,36 @@ export class DecisionLog {
     const level = denial.cause === undefined ? 'info' : 'warn'
     this.#logger[level]({
       decision: 'deny',
-      reason: denial.reason,
-      id,
-      method: request?.method,
-      path: request && pathOf(request.target.path, denial.rule?.template),
-      rule: denial.rule?.template,
-      client: request?.client.address,
-      mode: denial.principal?.mode ?? denial.credential?.kind,
-      user: denial.principal?.owner?.username,
-      rejection: denial.rejection,
-      missing: denial.missing,
+      ...aboutDenial(denial, id, request),
       ...timed({ ...concluded, cause: denial.cause }),
     })
+  }
+
+  #observed(permit: Permit, denial: Denial, concluded: Concluded): void {
+    if (this.#which === 'off') return
+    this.#logger.info({
+      decision: 'would_deny',
+      ...aboutDenial(denial, permit.requestId, permit),
+      socket: permit.upgrade || undefined,
+      ...timed({ cause: denial.cause, ...concluded }),
+    })
+  }
+}
+
+type Asked = Pick<GatewayRequest, 'method' | 'target' | 'client'>
+
+function aboutDenial(denial: Denial, id: string, request: Asked | undefined): Record<string, unknown> {
+  return {
+    reason: denial.reason,
+    id,
+    method: request?.method,
+    path: request && pathOf(request.target.path, denial.rule?.template),
+    rule: denial.rule?.template,
+    client: request?.client.address,
+    mode: denial.principal?.mode ?? denial.credential?.kind,
+    user: denial.principal?.owner?.username,
+    rejection: denial.rejection,
+    missing: denial.missing,
   }
 }
 

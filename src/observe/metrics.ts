@@ -1,4 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client'
+import type { Denial } from '../pipeline/decision.ts'
+import type { Permit } from '../pipeline/permit.ts'
 
 /** Reads what others keep, at the moment it is asked for. */
 export interface Gauges {
@@ -27,8 +29,8 @@ interface ReplicaGauges {
 }
 
 export interface Metrics {
-  permitted(route: string, mode: string): void
-  denied(route: string, mode: string, reason: string): void
+  permitted(permit: Permit): void
+  denied(denial: Denial): void
   upstreamFailed(reason: string): void
   /** @param bound that of all connections, or of one address */
   connectionRefused(bound: string): void
@@ -59,12 +61,28 @@ export function createMetrics(read: () => Gauges): Metrics {
   })
   registerGauges(registry, read)
   return {
-    permitted: (route, mode) => requests.inc({ decision: 'permit', reason: 'none', mode, route }),
-    denied: (route, mode, reason) => requests.inc({ decision: 'deny', reason, mode, route }),
+    permitted({ observed, principal, rule }) {
+      if (observed !== undefined) requests.inc({ decision: 'would_deny', ...labelsOf(observed) })
+      else {
+        const mode = principal?.mode ?? 'anonymous'
+        requests.inc({ decision: 'permit', reason: 'none', mode, route: rule.template })
+      }
+    },
+    denied: (denial) => requests.inc({ decision: 'deny', ...labelsOf(denial) }),
     upstreamFailed: (reason) => failures.inc({ reason }),
     connectionRefused: (bound) => refused.inc({ bound }),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
+}
+
+function labelsOf({
+  reason,
+  principal,
+  credential,
+  rule,
+}: Denial): Record<'reason' | 'mode' | 'route', string> {
+  const mode = principal?.mode ?? credential?.kind ?? 'anonymous'
+  return { reason, mode, route: rule?.template ?? 'none' }
 }
 
 function registerGauges(registry: Registry, read: () => Gauges): void {

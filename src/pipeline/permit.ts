@@ -4,6 +4,7 @@ import type { Principal } from '../identity/principal.ts'
 import type { ClientInfo, RawHeaders } from '../request/request.ts'
 import type { CanonicalTarget } from '../request/target.ts'
 import type { Attempt } from './attempt.ts'
+import type { Denial } from './decision.ts'
 import type { RouteRule } from './rule.ts'
 
 export interface PermitContents {
@@ -22,13 +23,15 @@ export interface PermitContents {
   readonly upgrade: boolean
   /** Told how the request ended, where its answer judges a guess. */
   readonly attempt?: Attempt | undefined
+  /** It would have been refused, were decisions not merely observed. */
+  readonly observed?: Denial | undefined
 }
 
 let issue: (contents: PermitContents) => Permit
 
 /**
- * The proof that one request was decided on: whatever opens a way to the backend demands one. Only
- * `decide()` makes them (the import test holds `issuePermit` to that file). It works once.
+ * The proof that one request was decided on: whatever opens a way to the backend demands one. Only `decide()` makes them,
+ * and `observe()` of what it refused (the import test holds `issuePermit` to their files). It works once.
  */
 export class Permit implements PermitContents {
   readonly requestId: string
@@ -41,6 +44,7 @@ export class Permit implements PermitContents {
   readonly client: ClientInfo
   readonly upgrade: boolean
   readonly attempt: Attempt | undefined
+  readonly observed: Denial | undefined
   #spent = false
 
   private constructor(contents: PermitContents) {
@@ -54,6 +58,7 @@ export class Permit implements PermitContents {
     this.client = contents.client
     this.upgrade = contents.upgrade
     this.attempt = contents.attempt
+    this.observed = contents.observed
   }
 
   static {
@@ -67,7 +72,7 @@ export class Permit implements PermitContents {
   }
 }
 
-/** For `decide()` only. */
+/** For `decide()` and `observe()` only. */
 export function issuePermit(contents: PermitContents): Permit {
   return issue(contents)
 }

@@ -57,8 +57,14 @@ const HOMES = {
   'node:process': { at: ['main.ts', 'cli'] },
 } satisfies Record<string, Place>
 
-/** Names that open a door, and the one file that may import each. */
-const DOORS = [{ name: 'issuePermit', from: 'pipeline/permit.ts', importer: 'pipeline/decide.ts' }]
+/** Names that open a door, and the files that may import each. */
+const DOORS = [
+  {
+    name: 'issuePermit',
+    from: 'pipeline/permit.ts',
+    importers: ['pipeline/decide.ts', 'pipeline/observe.ts'],
+  },
+]
 
 const STATIC =
   /^(?:import|export)\s+(?:(?<type>type\s+)?(?<clause>(?:[\w$]+\s*,\s*)?(?:\{[^{}]*\}|\*(?:\s+as\s+[\w$]+)?)|[\w$]+)\s+from\s+)?['"](?<from>[^'"]+)['"]/gm
@@ -116,9 +122,9 @@ function judgeDirection({ file, typeOnly }: Import, to: string): string[] {
 /** `*` hands on every name of the module. */
 function judgeDoors({ file, clause }: Import, target: string): string[] {
   return DOORS.filter(
-    ({ name, from, importer }) =>
-      target === from && file !== importer && new RegExp(String.raw`\b${name}\b|\*`).test(clause),
-  ).map(({ name, importer }) => `${name} is for src/${importer} alone`)
+    ({ name, from, importers }) =>
+      target === from && !importers.includes(file) && new RegExp(String.raw`\b${name}\b|\*`).test(clause),
+  ).map(({ name, importers }) => `${name} is for src/${importers.join(' and src/')} alone`)
 }
 
 function judgeForeign({ file, specifier, typeOnly }: Import): string[] {

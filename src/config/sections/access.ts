@@ -88,6 +88,12 @@ export const conflict = choice(['resolve', 'reject'], {
   default: 'resolve',
 })
 
+export const enforcement = choice(['enforce', 'observe', 'dangerouslyObserveOnly'], {
+  description:
+    'Whether refusals count: `observe` logs them as `would_deny` and forwards all the same, for a backend that authenticates for itself; before one that does not, everybody would get in, and it is called `dangerouslyObserveOnly`.',
+  default: 'enforce',
+})
+
 export const cache = section('How long a checked credential counts, and how fast a change is noticed.', {
   revalidate: written('duration', {
     description:

@@ -7,6 +7,7 @@ import type { createIdentify } from '../../pipeline/decide.ts'
 import type { Decide, Decision, Denial } from '../../pipeline/decision.ts'
 import { attempt, chain } from '../../pipeline/maybe.ts'
 import type { MaybePromise } from '../../pipeline/outcome.ts'
+import type { Observe } from '../../pipeline/observe.ts'
 import type { Permit } from '../../pipeline/permit.ts'
 import type { Reason } from '../../pipeline/reason.ts'
 import { deny } from '../../pipeline/refuse.ts'
@@ -25,6 +26,8 @@ import type { QuestionOptions } from './question.ts'
 
 export interface DecisionOptions extends QuestionOptions {
   readonly decide: Decide
+  /** Undefined where decisions count. */
+  readonly observe: Observe | undefined
   readonly identify: ReturnType<typeof createIdentify>
   /** Who may ask, as a socket names the other end. */
   readonly isCaller: (remoteAddress: string) => boolean
@@ -121,6 +124,18 @@ export class DecisionHandler implements Handler {
 
   #decide(request: GatewayRequest): MaybePromise<Decision> {
     if (isReserved(request.target.path)) return deny('no_route')
+    const { observe } = this.#options
+    const decided = this.#decideUnchanged(request)
+    if (observe === undefined) return decided
+    return chain(decided, (decision) => {
+      const seen = observe(request, decision)
+      const changed = seen.kind === 'permit' ? firstChanged(request.headers, seen.permit.headers) : undefined
+      // Nobody else would delete it: what only we may say to the backend does not get there by way of observing.
+      return changed === undefined ? seen : rewritingOf(changed)
+    })
+  }
+
+  #decideUnchanged(request: GatewayRequest): MaybePromise<Decision> {
     return chain(this.#options.decide(request), (decision) => {
       if (decision.kind === 'deny') return decision
       const changed = firstChanged(request.headers, decision.permit.headers)
@@ -132,7 +147,7 @@ export class DecisionHandler implements Handler {
 
   /** Where a credential is what would have been taken out, what is wrong with it is the better reason. */
   #refusal(request: GatewayRequest, changed: string): MaybePromise<Denial> {
-    const denial = needsRewriting(`the header '${changed}' would have to be changed or deleted`)
+    const denial = rewritingOf(changed)
     if (changed !== 'authorization' && changed !== 'cookie') return denial
     return chain(this.#options.identify(request), (found) => (found.kind === 'deny' ? found : denial))
   }
@@ -141,7 +156,7 @@ export class DecisionHandler implements Handler {
     const { metrics, log, identityHeaders, onPermit } = this.#options
     permit.spend()
     onPermit(permit)
-    metrics.permitted(permit.rule.template, permit.principal?.mode ?? 'anonymous')
+    metrics.permitted(permit)
     // Each of them always: where we say nothing, some proxies would pass the client's own on (CVE-2026-30851), and Caddy 2.6
     // the text of its unset placeholder.
     const identity = identityHeaders.flatMap((name) => [
@@ -170,12 +185,15 @@ export class DecisionHandler implements Handler {
             headers: [...headers, 'Postern-Status', String(status)],
           },
     )
-    const mode = denial.principal?.mode ?? denial.credential?.kind ?? 'anonymous'
-    metrics.denied(denial.rule?.template ?? 'none', mode, denial.reason)
+    metrics.denied(denial)
     log.denied(denial, asked.id, asked.request, { status, ms: this.#since(asked) })
   }
 
   #since({ startedAt }: Asked): number {
     return this.#options.clock.monotonic() - startedAt
   }
+}
+
+function rewritingOf(header: string): Denial {
+  return needsRewriting(`the header '${header}' would have to be changed or deleted`)
 }
