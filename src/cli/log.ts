@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.ts'
-import { buffered, createLogger, STANDARD_OUTPUT } from '../observe/log.ts'
+import { createLogger } from '../observe/log.ts'
 import type { Logger } from '../observe/log.ts'
+import { buffered, STANDARD_OUTPUT } from '../observe/output.ts'
 import type { CliContext } from './context.ts'
 
 /** The log on the standard output, whose last lines are written however the process ends. */

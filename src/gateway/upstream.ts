@@ -96,8 +96,9 @@ function responseHeaders(
     }
     kept.push(name, value)
   }
-  const added = [...keptPrivate(permit.rule, kept), 'X-Request-Id', permit.requestId]
-  return [...cors.filter(permit.headers, kept), ...added]
+  const shown = cors.filter(permit.headers, kept)
+  shown.push(...keptPrivate(permit.rule, shown), 'X-Request-Id', permit.requestId)
+  return shown
 }
 
 /**

@@ -22,9 +22,14 @@ const PRIVATE: readonly (readonly [string, number])[] = [
   ['fe80::', 10],
 ]
 
+/** What clients make up must not fill the memory. */
+const MOST_ASKED = 1_000
+
 /** A set of addresses; replaced whole when host names are looked up again. */
 export class AddressSet {
   readonly #list = new BlockList()
+  /** The few proxies before us are asked about with every request. */
+  readonly #asked = new Map<string, boolean>()
   #everybody = false
 
   static everybody(): AddressSet {
@@ -58,8 +63,12 @@ export class AddressSet {
 
   has(address: string): boolean {
     if (this.#everybody) return true
+    const known = this.#asked.get(address)
+    if (known !== undefined) return known
     const family = isIP(address)
-    return family !== 0 && this.#list.check(address, family === 6 ? 'ipv6' : 'ipv4')
+    const found = family !== 0 && this.#list.check(address, family === 6 ? 'ipv6' : 'ipv4')
+    if (this.#asked.size < MOST_ASKED) this.#asked.set(address, found)
+    return found
   }
 }
 

@@ -5,6 +5,9 @@ import { discardThenEnd } from './discard.ts'
 // Reason phrases are for people, and Node refuses some bytes that an upstream may put there.
 const PRINTABLE = /^[\x20-\x7e]+$/
 
+/** Bytes that cost less as text, which leaves with the head in one piece, than as a second buffer. */
+const SMALL = 8_192
+
 /** Writes one answer of the upstream to the client, no faster than the client reads. */
 export class Answer {
   readonly #req: IncomingMessage
@@ -40,8 +43,10 @@ export class Answer {
   }
 
   end(): void {
-    if (this.#answersEarly) discardThenEnd(this.#req, this.#res, this.#last)
-    else this.#res.end(this.#last)
+    const last = this.#last
+    if (this.#answersEarly) discardThenEnd(this.#req, this.#res, last)
+    else if (last === undefined || last.length > SMALL) this.#res.end(last)
+    else this.#res.end(last.toString('latin1'), 'latin1')
   }
 
   /** An event stream's headers must not wait for its first event. */

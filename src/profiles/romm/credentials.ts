@@ -1,7 +1,7 @@
 import type { Credential } from '../../identity/credential.ts'
 import type { CredentialCarrier, Presented } from '../../pipeline/decision.ts'
 import { writeAuthorization } from '../../request/authorization.ts'
-import { foldName, valuesOf } from '../../request/headers.ts'
+import { valuesOf } from '../../request/headers.ts'
 import type { RawHeaders } from '../../request/request.ts'
 import { decodeBase64 } from './base64.ts'
 import { splitCookies, splitOnSpace } from './cookies.ts'
@@ -35,17 +35,25 @@ export const rommCarrier: CredentialCarrier = {
       if (isNamed(name, 'cookie')) cookies.push(value)
       else if (!isNamed(name, 'authorization')) out.push(name, value)
     }
-    const { others } = splitCookies(cookies, SESSION_COOKIE)
-    const session = credential?.kind === 'session' ? [`${SESSION_COOKIE}=${credential.id}`] : []
-    if (others.length + session.length > 0) out.push('Cookie', [...others, ...session].join('; '))
+    const cookie = cookieWith(cookies, credential)
+    if (cookie !== '') out.push('Cookie', cookie)
     const authorization = writeAuthorization(credential)
     if (authorization !== undefined) out.push('Authorization', authorization)
     return out
   },
 }
 
+/** @param wanted letters alone: no other spelling folds to them */
 function isNamed(name: string, wanted: string): boolean {
-  return name.length === wanted.length && foldName(name) === wanted
+  return name.length === wanted.length && name.toLowerCase() === wanted
+}
+
+/** The cookies that came, with the session that was decided on and no other. */
+function cookieWith(cookies: readonly string[], credential: Credential | undefined): string {
+  const others = cookies.length === 0 ? [] : splitCookies(cookies, SESSION_COOKIE).others
+  return credential?.kind === 'session'
+    ? [...others, `${SESSION_COOKIE}=${credential.id}`].join('; ')
+    : others.join('; ')
 }
 
 function sessionOf(headers: RawHeaders): Credential | undefined {
@@ -61,8 +69,9 @@ function sessionOf(headers: RawHeaders): Credential | undefined {
  */
 function authorizationOf(header: string): Credential | undefined {
   if (header === '') return undefined
-  const [scheme = '', rest, ...more] = splitOnSpace(header)
-  if (rest === undefined || more.length > 0) return malformed('Authorization is not two words')
+  const words = splitOnSpace(header)
+  const [scheme = '', rest] = words
+  if (rest === undefined || words.length > 2) return malformed('Authorization is not two words')
   switch (scheme.toLowerCase()) {
     case 'basic':
       // RomM fact: Basic alone must be followed by a space; a tab crashes it.
