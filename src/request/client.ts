@@ -130,10 +130,18 @@ function trustedChain(peer: string, claimed: readonly string[], trusted: Address
   return chain
 }
 
+// Traefik says so of handshakes (its pkg/middlewares/forwardedheaders), and a page of ours would be a foreign one.
+const SCHEMES: ReadonlyMap<string | undefined, 'http' | 'https'> = new Map([
+  ['http', 'http'],
+  ['ws', 'http'],
+  ['https', 'https'],
+  ['wss', 'https'],
+])
+
 /** The right-most value: it is the nearest proxy's own. */
 function claimedScheme(headers: RawHeaders): 'http' | 'https' | undefined {
   const last = valuesOf(headers, 'x-forwarded-proto').at(-1)?.split(',').at(-1)?.trim().toLowerCase()
-  return last === 'http' || last === 'https' ? last : undefined
+  return SCHEMES.get(last)
 }
 
 /** An entry of `X-Forwarded-For`: an address, some proxies add a port. */

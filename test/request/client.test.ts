@@ -132,7 +132,12 @@ t.test('the scheme is what the nearest trusted proxy says, if it is one', async 
   t.equal(scheme('HTTPS'), 'https')
   t.equal(scheme('http, https'), 'https')
   t.equal(scheme('https', 'http'), 'http')
-  for (const odd of ['wss', '', 'https://', 'javascript', 'http,', 'https\u00a0x'])
+  t.same(
+    [scheme('wss'), scheme('ws'), scheme('http, wss')],
+    ['https', 'http', 'https'],
+    'a handshake at Traefik',
+  )
+  for (const odd of ['wsss', '', 'https://', 'javascript', 'http,', 'https\u00a0x'])
     t.equal(scheme(odd), 'http', odd)
   t.equal(scheme(), 'http')
   const resolver = createClientResolver(trusted, () => undefined)

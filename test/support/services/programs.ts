@@ -7,8 +7,9 @@ const execFileAsync = promisify(execFile)
 
 /** Every program the services run, and the Debian package (and the one of other releases) that brings it. */
 const PACKAGES = {
-  // Proxies that ask for decisions.
+  // The proxies of deploy/.
   caddy: ['caddy'],
+  haproxy: ['haproxy'],
   nginx: ['nginx'],
   // The command line's tests use it as people do.
   curl: ['curl'],

@@ -7,6 +7,8 @@ export interface Server {
   readonly port: number
   /** With the password of its administrator, where it has one. */
   readonly url: string
+  /** Of the process that runs now. */
+  readonly pid: number
   /** Ends the process at once, as a crash would. */
   stop(): Promise<void>
   start(): Promise<void>
@@ -43,6 +45,9 @@ export async function serve(
     host: HOST,
     port,
     url: url(port),
+    get pid() {
+      return child.pid ?? 0
+    },
     stop,
     async start() {
       await stop()

@@ -1,0 +1,115 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import type { Test } from 'tap'
+import type { Outcome } from '../attacks/support.ts'
+import { ASK_FREELY, message, RawClient } from '../gateway/support.ts'
+import { said } from '../support/decision.ts'
+import { freshGateway, type TestGateway } from '../support/gateway.ts'
+import type { Standin } from '../support/romm/standin.ts'
+import {
+  type Behind,
+  type ProxyProgram,
+  posternsSide,
+  shipped,
+  startProxy,
+} from '../support/services/proxies.ts'
+import type { Server } from '../support/services/server.ts'
+
+/** Postern is the proxy's upstream, or is asked by it and the proxy sends to the backend itself. */
+export type Way = 'before' | 'asking'
+
+/** A proxy that stands for every one that is set up by the same recipe. */
+export interface Recipe {
+  readonly name: string
+  readonly way: Way
+  /** In this repository. */
+  readonly file: string
+  readonly program: ProxyProgram
+}
+
+/** What is shipped for the proxies that can be installed here. */
+export const RECIPES: readonly Recipe[] = [
+  { name: 'Caddy before Postern', way: 'before', file: 'Caddyfile.example', program: 'caddy' },
+  { name: 'nginx before Postern', way: 'before', file: 'deploy/nginx/reverse_proxy.conf', program: 'nginx' },
+  { name: 'HAProxy before Postern', way: 'before', file: 'deploy/haproxy/haproxy.cfg', program: 'haproxy' },
+  {
+    name: 'Caddy asking Postern',
+    way: 'asking',
+    file: 'deploy/caddy/forward_auth.Caddyfile',
+    program: 'caddy',
+  },
+  { name: 'nginx asking Postern', way: 'asking', file: 'deploy/nginx/auth_request.conf', program: 'nginx' },
+]
+
+/** Whom the gateway must take every client of a site for: the proxy itself has 127.0.0.1. */
+export const CLIENT = '127.0.0.2'
+
+/** A proxy, a gateway and a backend, as a recipe puts them together. */
+export interface Site {
+  readonly proxy: Pick<Server, 'port' | 'pid' | 'close'>
+  readonly standin: Standin
+  /** @param fields header lines */
+  readonly ask: (t: Test, target: string, fields?: readonly string[], method?: string) => Promise<Outcome>
+  readonly client: (t: Test) => Promise<RawClient>
+}
+
+/** @param settings over those of the recipe's head */
+export async function freshSite(
+  t: Test,
+  recipe: Recipe,
+  standin: Standin,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Site & { readonly gateway: TestGateway }> {
+  const gateway = await freshGateway(
+    t,
+    { ...settingsOf(recipe, standin), ...settings },
+    { text: sideOf(recipe) },
+  )
+  const decision = Number(gateway.gateway.decision?.split(':').at(-1))
+  return {
+    gateway,
+    ...(await standBefore(t, recipe, { edge: gateway.port, decision, backend: standin.port }, standin)),
+  }
+}
+
+/** Postern's configuration by the recipe's head; the proxy's host name is an address here. */
+function sideOf({ file }: Recipe): string {
+  return posternsSide(shipped(file)).replaceAll(/\[\w+\]/g, '[127.0.0.1]')
+}
+
+/** What is another address here than in a recipe's head. */
+function settingsOf({ way }: Recipe, { url }: Standin): Record<string, string> {
+  const listen = way === 'asking' && { 'decision.listen': '127.0.0.1:0' }
+  return { ...ASK_FREELY, 'upstream.url': url, ...listen }
+}
+
+/** The proxy, before a gateway and a backend that are there. */
+async function standBefore(t: Test, recipe: Recipe, behind: Behind, standin: Standin): Promise<Site> {
+  const proxy = await startProxy(recipe.program, shipped(recipe.file), behind)
+  t.teardown(() => proxy.close())
+  const client = (t: Test): Promise<RawClient> => openFrom(t, CLIENT, proxy.port)
+  const ask: Site['ask'] = async (t, target, fields = [], method = 'GET') => {
+    standin.forget()
+    const { socket, answer } = await exchange(
+      await client(t),
+      message(target, ['Connection: close', ...fields], method),
+      method,
+    )
+    socket.destroy()
+    // The gateway's own questions have no Host of ours.
+    const arrived = standin.requests.filter(({ headers }) => headers.host === 'games.example')
+    return { answer, said: said(answer), arrived }
+  }
+  return { proxy, standin, ask, client }
+}
+
+async function exchange(client: RawClient, bytes: string, method: string) {
+  return { socket: client.socket, answer: await client.send(bytes).answer(method) }
+}
+
+async function openFrom(t: Test, localAddress: string, port: number): Promise<RawClient> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress })
+  t.teardown(() => socket.destroy())
+  await once(socket, 'connect')
+  return new RawClient(socket)
+}
