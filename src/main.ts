@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { systemClock } from './identity/clock.ts'
 import { runCheck, CHECK_USAGE } from './cli/check.ts'
 import type { CliContext } from './cli/context.ts'

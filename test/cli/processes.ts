@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import type { Owner } from '../support/services/process.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
@@ -34,6 +35,10 @@ export interface CommandOptions {
   readonly cwd?: string
   /** What is run before the program itself. */
   readonly preload?: string
+  /** An executable to run instead of the sources. */
+  readonly program?: string
+  /** Who runs it. */
+  readonly owner?: Owner
 }
 
 /** Of this machine, what a program needs; of the tests' own settings, nothing. */
@@ -41,20 +46,21 @@ export function environment(env: Variables = {}): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'], ...env }
 }
 
-function argv(args: readonly string[], preload: string | undefined): string[] {
+/** What to run, and its arguments. */
+function argv(args: readonly string[], { preload, program }: CommandOptions): [string, string[]] {
+  if (program !== undefined) return [program, [...args]]
   const before =
     preload === undefined ? [] : ['--import', `data:text/javascript,${encodeURIComponent(preload)}`]
-  return [...before, MAIN, ...args]
+  return [process.execPath, [...before, MAIN, ...args]]
 }
 
 /** Runs `postern` to its end. */
 export async function postern(args: readonly string[], options: CommandOptions = {}): Promise<Ended> {
   const { promise, resolve } = Promise.withResolvers<Ended>()
-  const { env, cwd = tmpdir(), preload } = options
+  const { env, cwd = tmpdir(), owner } = options
   const child = execFile(
-    process.execPath,
-    argv(args, preload),
-    { env: environment(env), cwd },
+    ...argv(args, options),
+    { env: environment(env), cwd, ...owner },
     (_error, out, err) => resolve({ code: child.exitCode, out, err }),
   )
   return promise
@@ -87,10 +93,11 @@ export async function serve(
 ): Promise<Serving> {
   const folder = options.folder ?? (await freshFolder(t))
   const all = ['serve', ...onFreePorts(folder), ...args]
-  const child = spawn(process.execPath, argv(all, options.preload), {
+  const child = spawn(...argv(all, options), {
     env: environment(options.env),
     cwd: options.cwd ?? folder,
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...options.owner,
   })
   running.add(child)
   child.once('exit', () => running.delete(child))
