@@ -9,6 +9,8 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 /** Each path below deploy/, and the test that runs or checks it. */
 const CLAIMS: Readonly<Record<string, string>> = {
   'caddy/forward_auth.Caddyfile': 'test/proxies/exchanges.test.ts',
+  'compose/postern-user.sql': 'test/deploy/strict.test.ts',
+  'compose/strict.yml': 'test/deploy/strict.test.ts',
   'haproxy/haproxy.cfg': 'test/proxies/exchanges.test.ts',
   'nginx/auth_request.conf': 'test/proxies/exchanges.test.ts',
   'nginx/reverse_proxy.conf': 'test/proxies/exchanges.test.ts',

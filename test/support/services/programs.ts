@@ -7,6 +7,13 @@ const execFileAsync = promisify(execFile)
 
 /** Every program the services run, and the Debian package (and the one of other releases) that brings it. */
 const PACKAGES = {
+  // What reads the files of deploy/; none of them needs an engine or a running systemd.
+  'docker-compose': ['docker-compose'],
+  'systemd-analyze': ['systemd'],
+  mariadb: ['mariadb-client-core'],
+  // Backends that verify the assertion.
+  go: ['golang-go'],
+  python3: ['python3-pip'],
   // The proxies of deploy/.
   caddy: ['caddy'],
   haproxy: ['haproxy'],
