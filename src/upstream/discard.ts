@@ -6,7 +6,7 @@ const DISCARD_MS = 2000
 /**
  * Ends an answer that was given before the request's body was read. Closing at once would reset the connection,
  * and a client still busy sending would lose the answer with it (RFC 9112 §9.6); so the answer is written, then at
- * most 1 MiB or two seconds of the body are thrown away, then the connection is closed.
+ * most 1 MiB of the body is thrown away, and the connection closed when the body ends, or after two seconds.
  *
  * The answer's head must have been given, with `Connection: close`.
  */
@@ -15,7 +15,9 @@ export function discardThenEnd(req: IncomingMessage, res: ServerResponse, last?:
   const timer = setTimeout(stop, DISCARD_MS)
   const discard = (chunk: Buffer): void => {
     left -= chunk.length
-    if (left < 0) stop()
+    // Who sends more than that meets a full window, not a reset: some proxies (HAProxy) drop an answer that they have not
+    // read when they can no longer write.
+    if (left < 0) req.pause()
   }
   function stop(): void {
     clearTimeout(timer)

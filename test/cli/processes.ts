@@ -71,6 +71,7 @@ export interface Serving {
   /** Origin of the edge, `http://127.0.0.1:port`. */
   readonly url: string
   readonly port: number
+  readonly pid: number
   readonly probes: string
   /** The line that says where it listens. */
   readonly listening: LogLine
@@ -135,6 +136,7 @@ export async function serve(
   return {
     url,
     port: Number(new URL(url).port),
+    pid: child.pid ?? 0,
     probes: `http://${String(listening['probes'])}`,
     listening,
     log,

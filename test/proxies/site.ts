@@ -73,18 +73,18 @@ export async function freshSite(
 }
 
 /** Postern's configuration by the recipe's head; the proxy's host name is an address here. */
-function sideOf({ file }: Recipe): string {
+export function sideOf({ file }: Recipe): string {
   return posternsSide(shipped(file)).replaceAll(/\[\w+\]/g, '[127.0.0.1]')
 }
 
 /** What is another address here than in a recipe's head. */
-function settingsOf({ way }: Recipe, { url }: Standin): Record<string, string> {
+export function settingsOf({ way }: Recipe, { url }: Standin): Record<string, string> {
   const listen = way === 'asking' && { 'decision.listen': '127.0.0.1:0' }
   return { ...ASK_FREELY, 'upstream.url': url, ...listen }
 }
 
 /** The proxy, before a gateway and a backend that are there. */
-async function standBefore(t: Test, recipe: Recipe, behind: Behind, standin: Standin): Promise<Site> {
+export async function standBefore(t: Test, recipe: Recipe, behind: Behind, standin: Standin): Promise<Site> {
   const proxy = await startProxy(recipe.program, shipped(recipe.file), behind)
   t.teardown(() => proxy.close())
   const client = (t: Test): Promise<RawClient> => openFrom(t, CLIENT, proxy.port)
