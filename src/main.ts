@@ -4,6 +4,7 @@ import { runCheck, CHECK_USAGE } from './cli/check.ts'
 import type { CliContext } from './cli/context.ts'
 import { DEMO_USAGE, runDemo } from './cli/demo/demo.ts'
 import { DOCS_USAGE, runDocs } from './cli/docs.ts'
+import { DOCTOR_USAGE, runDoctor } from './cli/doctor.ts'
 import { EXPLAIN_USAGE, runExplain } from './cli/explain.ts'
 import { KEYS_USAGE, runKeys } from './cli/keys.ts'
 import { ROUTES_USAGE, runRoutes } from './cli/routes.ts'
@@ -22,6 +23,7 @@ interface Command {
 const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['serve', { usage: SERVE_USAGE, run: runServe }],
   ['check', { usage: CHECK_USAGE, run: runCheck }],
+  ['doctor', { usage: DOCTOR_USAGE, run: runDoctor }],
   ['routes', { usage: ROUTES_USAGE, run: runRoutes }],
   ['explain', { usage: EXPLAIN_USAGE, run: runExplain }],
   ['keys', { usage: KEYS_USAGE, run: runKeys }],
@@ -81,9 +83,11 @@ function err(line: string): void {
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  let ending = 0
   const context: CliContext = {
     out: (line) => console.log(line),
     err,
+    endWith: (code) => (ending = code),
     env: process.env,
     readSecret: createReadSecret(process.stdin, process.stderr),
     now: () => systemClock.now(),
@@ -100,7 +104,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   try {
     await command.run(rest, context)
-    return 0
+    return ending
   } catch (error) {
     const { code, message } = asPosternError(error)
     err(message)

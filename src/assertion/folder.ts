@@ -71,16 +71,33 @@ export async function deleteKey(folder: string, kid: string): Promise<void> {
   }
 }
 
+/**
+ * What in a key folder others on this machine may use, and the mode that it should have: for whoever asks before a start
+ * is refused for it. None when there is no such folder.
+ */
+export async function looseIn(folder: string): Promise<readonly { path: string; mode: number }[]> {
+  const names = await readdir(folder).catch(() => undefined)
+  if (names === undefined) return []
+  const files = names.filter(isKeyFile).map((name) => ({ path: join(folder, name), mode: FILE_MODE }))
+  const wanted = [{ path: folder, mode: FOLDER_MODE }, ...files]
+  const modes = await Promise.all(wanted.map(async ({ path }) => (await stat(path)).mode))
+  return wanted.filter((_, index) => isWide(modes[index] ?? 0))
+}
+
 async function namesIn(folder: string): Promise<string[]> {
   try {
     refuseWide(folder, (await stat(folder)).mode, FOLDER_MODE)
     const names = await readdir(folder)
-    return names.filter((name) => name.endsWith(SUFFIX) && !name.startsWith('.'))
+    return names.filter(isKeyFile)
   } catch (error) {
     if (error instanceof PosternError) throw error
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
     throw unusable(`The key folder ${folder} cannot be read: ${String(error)}`, error)
   }
+}
+
+function isKeyFile(name: string): boolean {
+  return name.endsWith(SUFFIX) && !name.startsWith('.')
 }
 
 async function readKey(file: string): Promise<SigningKey> {
@@ -141,8 +158,12 @@ function creationTime(kid: string): number | undefined {
 }
 
 /** Whoever reads a signing key can be anybody at the backend. (Windows keeps no such modes.) */
+function isWide(mode: number): boolean {
+  return platform() !== 'win32' && (mode & OTHERS) !== 0
+}
+
 function refuseWide(path: string, mode: number, allowed: number): void {
-  if (platform() === 'win32' || (mode & OTHERS) === 0) return
+  if (!isWide(mode)) return
   throw unusable(`Others on this machine may use ${path}: chmod ${allowed.toString(8)} ${path}`)
 }
 

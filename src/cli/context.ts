@@ -4,6 +4,8 @@ export interface CliContext {
   readonly out: (line: string) => void
   /** One line for the person who typed the command. */
   readonly err: (line: string) => void
+  /** The exit code of a command that ran to its end; 0 unless told. */
+  readonly endWith: (code: number) => void
   readonly env: Readonly<Record<string, string | undefined>>
   /** One line that nobody sees: from the terminal without echo, or the first of the standard input. */
   readonly readSecret: (prompt: string) => Promise<string>

@@ -17,6 +17,16 @@ export async function withRuntime(
   work: (runtime: Runtime) => Promise<void>,
 ): Promise<void> {
   const { config } = configure(values, context)
+  await whileLooking(config, async (runtime) => {
+    const { source, lastError } = runtime.router.state
+    if (source === 'none' && lastError !== undefined)
+      throw new PosternError('route_table_unavailable', lastError)
+    await work(runtime)
+  })
+}
+
+/** The same whether or not the backend's document can be read. */
+export async function whileLooking(config: Config, work: (runtime: Runtime) => Promise<void>): Promise<void> {
   const metrics = createMetrics(() => runtime.gauges())
   const runtime: Runtime = await Runtime.start(lookingOnly(config), {
     clock: systemClock,
@@ -24,9 +34,6 @@ export async function withRuntime(
     metrics,
   })
   try {
-    const { source, lastError } = runtime.router.state
-    if (source === 'none' && lastError !== undefined)
-      throw new PosternError('route_table_unavailable', lastError)
     await work(runtime)
   } finally {
     await runtime.close(0)

@@ -61,3 +61,14 @@ export function settled(redis: Redis): Promise<void> {
   redis.once('close', () => resolve())
   return promise
 }
+
+/**
+ * What a Redis does when its memory is full, unless it refuses writes then or has no bound.
+ * @returns the name of the policy by which it drops keys
+ */
+export async function evictionOf(redis: Redis): Promise<string | undefined> {
+  const info = await redis.info('memory')
+  const valueOf = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? ''
+  const policy = valueOf('maxmemory_policy')
+  return valueOf('maxmemory') === '0' || policy === 'noeviction' ? undefined : policy
+}

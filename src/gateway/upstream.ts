@@ -61,9 +61,14 @@ export function watchUpstream(parts: UpstreamParts): WatchedUpstream {
       // A web server before the backend says so when the backend itself is away.
       if (status === 502 || status === 503 || status === 504) parts.onAway()
     },
-    async ask(path, headers) {
-      const question = { method: 'GET', path, headers, timeout: config.ask.timeout, maxBytes: LARGEST_ANSWER }
-      const answer = await upstream.request(question)
+    async ask(path, headers, body) {
+      const { timeout } = config.ask
+      const bounds = { timeout, maxBytes: LARGEST_ANSWER }
+      const answer = await upstream.request(
+        body === undefined
+          ? { method: 'GET', path, headers, ...bounds }
+          : { method: 'POST', path, headers, body, ...bounds },
+      )
       trouble = undefined
       return {
         status: answer.status,

@@ -9,8 +9,9 @@ import type { CredentialCarrier } from '../pipeline/decision.ts'
 import type { Authenticator, MaybePromise } from '../pipeline/outcome.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import type { Reason } from '../pipeline/reason.ts'
-import type { RouteRule } from '../pipeline/rule.ts'
+import type { Requirement, RouteRule } from '../pipeline/rule.ts'
 import type { GatewayRequest } from '../request/request.ts'
+import type { Finding } from './finding.ts'
 
 /** How a refusal is worded where backends differ. */
 export interface AnswerStyle {
@@ -39,6 +40,8 @@ export interface Trouble {
 export type AskUpstream = (
   path: string,
   headers: Readonly<Record<string, string>>,
+  /** Sent with POST; without one it is GET. */
+  body?: string,
 ) => Promise<{ readonly status: number; readonly setCookies: readonly string[]; readonly body: string }>
 
 /** How long answers of a directory count; durations in milliseconds. */
@@ -84,6 +87,16 @@ export interface BackendGuess {
   readonly secret: string | undefined
 }
 
+/** How somebody looks whether all is well. */
+export interface Diagnosing {
+  /** Also by what leaves a trace at the backend: for a person who asks, not at each start. */
+  readonly thorough: boolean
+  /** What a request requires; undefined where there is no such route, or none is known. */
+  readonly requires: (method: string, path: string) => Promise<Requirement | undefined>
+  /** Eight hexadecimal digits, others each time. */
+  readonly nonce: string
+}
+
 /** All knowledge of one backend product. Made once at boot. */
 export interface Profile {
   readonly name: string
@@ -127,6 +140,8 @@ export interface Profile {
    */
   guess?(request: GatewayRequest, credential: Credential | undefined): BackendGuess | undefined
   troubles(): readonly Trouble[]
+  /** Whether the backend and what was given of it are as they should be; what fails is a finding too. */
+  diagnose?(how: Diagnosing): Promise<readonly Finding[]>
   /**
    * Opens what it needs; a source that is away does not stop it.
    * @param onRules called whenever `rules()` changed

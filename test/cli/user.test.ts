@@ -43,6 +43,7 @@ function terminal(t: Test, typed = 'correct horse'): Terminal {
           prompts.push(prompt)
           return typed
         },
+        endWith: () => undefined,
         now: () => clock.now(),
         env,
         signals: {

@@ -1,4 +1,5 @@
 import { limitGuesses } from '../../authenticators/asked.ts'
+import type { Ask } from '../../authenticators/asked.ts'
 import { userPrincipal } from '../../authenticators/memo.ts'
 import { tokenPrincipal } from '../../authenticators/token.ts'
 import type { Change } from '../../directory/change.ts'
@@ -11,13 +12,15 @@ import type { Authenticator, MaybePromise } from '../../pipeline/outcome.ts'
 import type { Permit } from '../../pipeline/permit.ts'
 import type { Reason } from '../../pipeline/reason.ts'
 import type { RouteRule } from '../../pipeline/rule.ts'
-import type { LadderStep, Profile, ProfileContext, Trouble } from '../profile.ts'
+import type { Finding } from '../finding.ts'
+import type { Diagnosing, LadderStep, Profile, ProfileContext, Trouble } from '../profile.ts'
 import { createAsk } from './ask.ts'
 import type { AskLimits } from './ask.ts'
 import { changesBy, isLogout } from './changes.ts'
 import { rommCarrier, SESSION_COOKIE } from './credentials.ts'
 import type { DatabaseAddress } from './database.ts'
 import { SessionEndings } from './endings.ts'
+import { diagnose } from './doctor/diagnose.ts'
 import { doubtAll, forget } from './forgetting.ts'
 import type { Known } from './forgetting.ts'
 import { rommGuesses } from './guesses.ts'
@@ -79,6 +82,7 @@ export class RommProfile implements Profile {
   readonly #stores: RommStores
   readonly #known: Known
   readonly #endings: SessionEndings
+  readonly #ask: Ask
   #onRules: () => void = () => undefined
 
   constructor(options: RommOptions, context: ProfileContext) {
@@ -106,7 +110,10 @@ export class RommProfile implements Profile {
     const verdicts = sharedVerdicts(context, options.ask, binding)
     const passwordVerdicts = createPasswordVerdicts(context, options.ask)
     this.#known = { users, sessions, ties, verdicts, passwordVerdicts }
-    const ask = createAsk({ upstream: context.ask, limits: options.ask }, () => this.#instance.state)
+    const ask = (this.#ask = createAsk(
+      { upstream: context.ask, limits: options.ask },
+      () => this.#instance.state,
+    ))
     const guesses = rommGuesses(users)
     this.guess = guesses.guess
     const { authenticator, steps } = buildLadder({
@@ -177,14 +184,20 @@ export class RommProfile implements Profile {
     return [...secretTrouble(this.#instance.secret), ...this.#stores.troubles()]
   }
 
+  diagnose(how: Diagnosing): Promise<Finding[]> {
+    const { opened } = this.#stores
+    const patient = {
+      options: this.#options,
+      context: this.#context,
+      instance: this.#instance,
+      ask: this.#ask,
+    }
+    return diagnose({ ...patient, opened }, how)
+  }
+
   async start(onRules: () => void): Promise<void> {
     this.#onRules = onRules
     await Promise.all([this.#instance.start(), this.#stores.start()])
-    for (const { what } of secretTrouble(this.#instance.secret)) this.#context.warn(what)
-    const kiosk = this.#instance.state?.kiosk
-    if (kiosk !== undefined && kiosk !== this.#options.kiosk) {
-      this.#context.warn(`RomM runs with kiosk mode ${onOff(kiosk)}: set romm.kiosk to ${String(kiosk)}`)
-    }
   }
 
   noteVersion(version: string | undefined): void {
@@ -229,8 +242,4 @@ function secretTrouble(proof: Instance['secret']): Trouble[] {
     case undefined:
       return []
   }
-}
-
-function onOff(on: boolean): string {
-  return on ? 'on' : 'off'
 }

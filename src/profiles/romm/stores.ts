@@ -32,6 +32,11 @@ export class RommStores {
   readonly sessions: RommSessions | undefined
   readonly ties: RommTies | undefined
   readonly #context: ProfileContext
+  /** For looking whether they are as they should be. */
+  readonly opened: {
+    readonly database: { readonly db: RommDatabase; readonly address: DatabaseAddress } | undefined
+    readonly redis: Redis | undefined
+  }
   readonly #db: RommDatabase | undefined
   readonly #sources: RommSources | undefined
   readonly #redis: Redis | undefined
@@ -48,6 +53,10 @@ export class RommStores {
     this.#sources = this.#db && new RommSources({ ...options, db: this.#db })
     this.#redis = redis && connectRedis(redis, 'postern-sessions', (state) => this.#noteRedis(state))
     this.#listener = redis && connectRedis(redis, 'postern-permissions', () => undefined)
+    this.opened = {
+      database: this.#db && database && { db: this.#db, address: database },
+      redis: this.#redis,
+    }
     if (this.#listener) listenForPermissions(this.#listener, context.changed)
     this.users = this.#sources && new RommUsers(this.#sources, context, binding)
     this.sessions =

@@ -9,11 +9,26 @@ export interface RommBehaviour {
   readonly kioskCaps: 'viewers' | 'everybody' | 'guest'
 }
 
+/** What was looked at, route by route. */
+export const KNOWN_RELEASES = { from: '4.8', to: '5.2' } as const
+
+export function knowledgeOf(version: string | undefined): 'known' | 'older' | 'newer' | 'unnamed' {
+  const release = releaseOf(version)
+  if (release === undefined) return 'unnamed'
+  if (release < (releaseOf(KNOWN_RELEASES.from) ?? 0)) return 'older'
+  return release > (releaseOf(KNOWN_RELEASES.to) ?? 0) ? 'newer' : 'known'
+}
+
+/** `5.2.0` as 502; undefined for one that has no number. */
+export function releaseOf(version: string | undefined): number | undefined {
+  const match = /^v?(\d+)\.(\d+)/.exec(version ?? '')
+  return match === null ? undefined : Number(match[1]) * 100 + Number(match[2])
+}
+
 /** @param version as the backend words it: `5.2.0`, `5.1.1-beta.1`, `development` */
 export function behaviourOf(version: string | undefined): RommBehaviour {
-  const match = /^v?(\d+)\.(\d+)/.exec(version ?? '')
-  if (match === null) return { anonymousStatus: 401, kioskCaps: 'guest' }
-  const release = Number(match[1]) * 100 + Number(match[2])
+  const release = releaseOf(version)
+  if (release === undefined) return { anonymousStatus: 401, kioskCaps: 'guest' }
   // RomM fact: both changes came with 5.1.1-beta.1.
   const isNew = release >= 502 || /^v?5\.1\.[1-9]/.test(version ?? '')
   return {
