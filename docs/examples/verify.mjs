@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, jwtVerify } from 'jose'
+import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
 
 /**
  * @param {object} expected
@@ -20,7 +20,7 @@ export function createVerifier({ jwks, issuer, audience, algorithms = ['EdDSA'] 
       requiredClaims: ['exp', 'iat', 'sub'],
       clockTolerance: 5,
     })
-    if (protectedHeader.kid === undefined) throw new Error('The assertion names no key.')
+    if (protectedHeader.kid === undefined) throw new errors.JWTInvalid('The assertion names no key.')
     return {
       subject: payload.sub,
       username: payload.preferred_username,
@@ -29,4 +29,9 @@ export function createVerifier({ jwks, issuer, audience, algorithms = ['EdDSA'] 
       scopes: typeof payload.scope === 'string' ? payload.scope.split(' ').filter(Boolean) : undefined,
     }
   }
+}
+
+/** Of an error of the function above: the keys could not be fetched, which says nothing about the assertion. */
+export function isOutage(/** @type {unknown} */ error) {
+  return !(error instanceof errors.JOSEError) || ['ERR_JOSE_GENERIC', 'ERR_JWKS_TIMEOUT'].includes(error.code)
 }

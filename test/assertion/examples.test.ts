@@ -1,11 +1,17 @@
 import { readFile } from 'node:fs/promises'
-import { SignJWT, UnsecuredJWT, generateKeyPair } from 'jose'
 import t from 'tap'
 import { systemClock } from '../../src/identity/clock.ts'
+import { forgeries } from './forgeries.ts'
 import { asserterOf, newFolder, openRing, principalOf, requestFor, serveJwks } from './setup.ts'
 
 const DOCS = new URL('../../docs/', import.meta.url)
-const EXAMPLES = ['verify.mjs', 'verify.py', 'verify.go']
+/** Pages, and the files of docs/examples/ that each shows. */
+const SHOWN = {
+  'assertion.md': ['verify.mjs', 'verify.py', 'verify.go'],
+  'legacy.md': ['express.mjs', 'fastify.mjs', 'fastapi_backend.py', 'backend.go', 'nginx-backend.conf'],
+}
+
+const EXPECTED = { issuer: 'https://postern.example', audience: 'romm' }
 
 interface Example {
   readonly createVerifier: (
@@ -13,18 +19,14 @@ interface Example {
   ) => (assertion: string) => Promise<unknown>
 }
 
-for (const name of EXAMPLES) {
-  t.test(`docs/assertion.md shows ${name} as it is`, async (t) => {
-    const page = await readFile(new URL('assertion.md', DOCS), 'utf8')
-    const example = await readFile(new URL(`examples/${name}`, DOCS), 'utf8')
-    const shown = page.split(`<!-- begin ${name} -->`)[1]?.split(`<!-- end ${name} -->`)[0]
-    t.equal(
-      shown
-        ?.trim()
-        .replace(/^```\w+\n/, '')
-        .replace(/```$/, ''),
-      example,
-    )
+for (const [name, files] of Object.entries(SHOWN)) {
+  t.test(`docs/${name} shows its examples as they are`, async (t) => {
+    const page = await readFile(new URL(name, DOCS), 'utf8')
+    for (const file of files) {
+      const example = await readFile(new URL(`examples/${file}`, DOCS), 'utf8')
+      const shown = page.split(`<!-- begin ${file} -->\n`)[1]?.split(`<!-- end ${file} -->`)[0]
+      t.equal(shown?.replace(/^```\w+\n/, '').replace(/```\n$/, ''), example, file)
+    }
   })
 }
 
@@ -33,7 +35,7 @@ t.test('the Node example takes what Postern signs, and nothing else', async (t) 
   const { href } = await serveJwks(t, ring)
   // It is plain JavaScript, as a backend would have it.
   const { createVerifier } = (await import(new URL('examples/verify.mjs', DOCS).href)) as Example
-  const verify = createVerifier({ jwks: href, issuer: 'https://postern.example', audience: 'romm' })
+  const verify = createVerifier({ jwks: href, ...EXPECTED })
   const assertion = await asserterOf({ ring, clock: systemClock }).assert(principalOf(), requestFor())
   t.same(await verify(assertion ?? ''), {
     subject: '7',
@@ -46,31 +48,8 @@ t.test('the Node example takes what Postern signs, and nothing else', async (t) 
   const unscoped = await asserterOf({ ring, clock: systemClock }).assert(deferred, requestFor())
   t.match(await verify(unscoped ?? ''), { subject: '7', scopes: undefined })
 
-  const { privateKey, publicJwk } = ring.signing()
-  const now = Math.floor(systemClock.now() / 1000)
-  const claims = { iss: 'https://postern.example', aud: 'romm', sub: '7', iat: now, exp: now + 60 }
-  const header = { alg: 'EdDSA', kid: ring.signingKid(), typ: 'postern+jwt' }
-  const forged = (
-    changes: object,
-    headerChanges: object = {},
-    key: Parameters<SignJWT['sign']>[0] = privateKey,
-  ) => new SignJWT({ ...claims, ...changes }).setProtectedHeader({ ...header, ...headerChanges }).sign(key)
-  await t.resolves(verify(await forged({})), 'what follows differs from this in one thing each')
-  const bad = {
-    issuer: await forged({ iss: 'https://other.example' }),
-    audience: await forged({ aud: 'other' }),
-    expired: await forged({ exp: now - 60 }),
-    'without exp': await forged({ exp: undefined }),
-    'without sub': await forged({ sub: undefined }),
-    typ: await forged({}, { typ: 'JWT' }),
-    'without typ': await forged({}, { typ: undefined }),
-    kid: await forged({}, { kid: 'other' }),
-    'without kid': await forged({}, { kid: undefined }),
-    'another key': await forged({}, {}, (await generateKeyPair('EdDSA')).privateKey),
-    'another algorithm': await forged({}, { alg: 'ES256' }, (await generateKeyPair('ES256')).privateKey),
-    'the public key as secret': await forged({}, { alg: 'HS256' }, Buffer.from(JSON.stringify(publicJwk))),
-    unsigned: new UnsecuredJWT(claims).encode(),
-    empty: '',
-  }
+  const { kid, privateKey, publicJwk } = ring.signing()
+  const { good, bad } = await forgeries({ kid, privateKey, publicJwk }, EXPECTED)
+  await t.resolves(verify(good), 'what follows differs from this in one thing each')
   for (const [what, token] of Object.entries(bad)) await t.rejects(verify(token), what)
 })
