@@ -1,28 +1,41 @@
 /**
- * Sends GETs for so many milliseconds and prints how many were answered: `node bench/load.ts URL connections ms`.
+ * Sends GETs for so many milliseconds and prints how many were answered, and how many not as they should be.
  * wrk takes less of the processor that it shares with the backend, so it is preferred where it is installed.
  */
 import { Pool } from 'undici'
-import { HEADERS } from './headers.ts'
+import { tokenText } from './cost/installation.ts'
 
-const [url = '', connections = '1', milliseconds = '0'] = process.argv.slice(2)
+interface Task {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly status: number
+  /** As many client tokens in turn, in place of the credential; 0 for none. */
+  readonly tokens: number
+  readonly ms: number
+  readonly connections: number
+}
+
+// Written by the bench that starts this process.
+const { url, headers, status, tokens, ms, connections } = JSON.parse(process.argv[2] ?? '') as Task
 const { origin, pathname } = new URL(url)
-const pool = new Pool(origin, { connections: Number(connections) })
-const until = performance.now() + Number(milliseconds)
+const pool = new Pool(origin, { connections })
+const until = performance.now() + ms
 let requests = 0
 let errors = 0
 
 async function one(): Promise<void> {
-  const { statusCode, body } = await pool.request({ method: 'GET', path: pathname, headers: HEADERS })
+  const sent =
+    tokens === 0 ? headers : { ...headers, authorization: `Bearer ${tokenText(requests % tokens)}` }
+  const { statusCode, body } = await pool.request({ method: 'GET', path: pathname, headers: sent })
   await body.dump()
   requests++
-  if (statusCode !== 200) errors++
+  if (statusCode !== status) errors++
 }
 
 async function work(): Promise<void> {
   while (performance.now() < until) await one()
 }
 
-await Promise.all(Array.from({ length: Number(connections) }, work))
+await Promise.all(Array.from({ length: connections }, work))
 await pool.close()
 console.log(JSON.stringify({ requests, errors }))

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { HEADERS } from './headers.ts'
 
 /** Processor seconds that a process has used, in user and kernel mode; proc(5): fields 14 and 15 of `stat`. */
 export function cpuSeconds(pid: number): number {
@@ -13,11 +12,6 @@ export function cpuSeconds(pid: number): number {
 
 // USER_HZ, which Linux fixes at 100 for all that user space sees.
 const TICKS_PER_SECOND = 100
-
-export interface Load {
-  readonly requests: number
-  readonly errors: number
-}
 
 /** A command's output; it is killed by id when it takes longer than `timeout` milliseconds. */
 export async function run(command: readonly string[], timeout: number): Promise<string> {
@@ -31,44 +25,14 @@ export async function run(command: readonly string[], timeout: number): Promise<
   return output
 }
 
-export function start(command: readonly string[]): ChildProcess {
+function start(command: readonly string[]): ChildProcess {
   const [file = '', ...args] = command
   return spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
 }
 
-export async function wrk(
-  url: string,
-  connections: number,
-  ms: number,
-  pin: readonly string[],
-): Promise<Load> {
-  const headers = Object.entries(HEADERS).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
-  const seconds = `${Math.max(1, Math.round(ms / 1000))}s`
-  const output = await run(
-    [...pin, 'wrk', '-t1', `-c${connections}`, `-d${seconds}`, ...headers, url],
-    ms + 20_000,
-  )
-  const requests = Number(/(\d+) requests in/.exec(output)?.[1])
-  const refused = Number(/Non-2xx or 3xx responses: (\d+)/.exec(output)?.[1] ?? 0)
-  const broken = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(output)
-  const errors = (broken?.slice(1) ?? []).reduce((sum, count) => sum + Number(count), refused)
-  return { requests, errors }
-}
-
-export async function ownLoad(
-  url: string,
-  connections: number,
-  ms: number,
-  pin: readonly string[],
-): Promise<Load> {
-  const script = `${import.meta.dirname}/load.ts`
-  const command = [...pin, process.execPath, script, url, String(connections), String(ms)]
-  return JSON.parse(await run(command, ms + 20_000)) as Load
-}
-
-/** Counts the instructions of a process, kernel included, until told to stop; undefined where perf cannot. */
-export function countInstructions(pid: number): () => Promise<number | undefined> {
-  const perf = spawn('perf', ['stat', '-x', ',', '-e', 'instructions', '-p', String(pid)])
+/** Counts the instructions of processes, kernel included, until told to stop; undefined where perf cannot. */
+export function countInstructions(pids: readonly number[]): () => Promise<number | undefined> {
+  const perf = spawn('perf', ['stat', '-x', ',', '-e', 'instructions', '-p', pids.join(',')])
   let output = ''
   perf.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()))
   const over = new Promise<void>((resolve) => {

@@ -1,6 +1,7 @@
 /** `npm run bench -- [NAME] [options]`: each bench is a file of its own, and says there what it measures. */
 const BENCHES = {
-  forwarding: () => import('./forwarding.ts'),
+  cost: () => import('./cost.ts'),
+  streams: () => import('./streams.ts'),
   revocation: () => import('./revocation.ts'),
   queries: () => import('./queries.ts'),
   cache: () => import('./cache.ts'),
@@ -13,7 +14,7 @@ const isName = (text: string): text is Name => Object.hasOwn(BENCHES, text)
 
 const [first = ''] = process.argv.slice(2)
 const named = first !== '' && !first.startsWith('-')
-const name = named ? first : 'forwarding'
+const name = named ? first : 'cost'
 if (isName(name)) {
   if (named) process.argv.splice(2, 1)
   await BENCHES[name]()

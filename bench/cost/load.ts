@@ -1,0 +1,59 @@
+import { join } from 'node:path'
+import { CREDENTIAL } from './cases.ts'
+import type { Case } from './case.ts'
+import { APP } from '../headers.ts'
+import { isInstalled, run } from '../measure.ts'
+
+export interface Load {
+  readonly requests: number
+  /** Answers with another status than was meant, and connections that broke. */
+  readonly errors: number
+}
+
+export const CONNECTIONS = 32
+const hasWrk = await isInstalled('wrk')
+export const LOADER = hasWrk ? 'wrk' : 'own load'
+
+/** Sends what the case says, over connections that are kept. */
+export async function load(one: Case, port: number, ms: number, pin: readonly string[]): Promise<Load> {
+  const { headers = CREDENTIAL, path = '/api/roms/1', status = 200, tokens = 0 } = one
+  const sent = { ...APP, ...headers }
+  const url = `http://127.0.0.1:${port}${path}`
+  return hasWrk ? wrk(url, sent, status, tokens, ms, pin) : own(url, sent, status, tokens, ms, pin)
+}
+
+async function wrk(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  status: number,
+  tokens: number,
+  ms: number,
+  pin: readonly string[],
+): Promise<Load> {
+  const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
+  const seconds = Math.max(1, Math.round(ms / 1000))
+  const script = tokens === 0 ? [] : ['-s', join(import.meta.dirname, 'tokens.lua')]
+  const command = [
+    ...[...pin, 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, ...script, ...fields, url],
+    ...(tokens === 0 ? [] : ['--', String(tokens)]),
+  ]
+  const output = await run(command, ms + 20_000)
+  const requests = Number(/(\d+) requests in/.exec(output)?.[1])
+  const others = Number(/Non-2xx or 3xx responses: (\d+)/.exec(output)?.[1] ?? 0)
+  const broken = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(output)
+  const wrong = status === 200 ? others : requests - others
+  return { requests, errors: (broken?.slice(1) ?? []).reduce((sum, count) => sum + Number(count), wrong) }
+}
+
+async function own(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  status: number,
+  tokens: number,
+  ms: number,
+  pin: readonly string[],
+): Promise<Load> {
+  const script = join(import.meta.dirname, '../load.ts')
+  const task = JSON.stringify({ url, headers, status, tokens, ms, connections: CONNECTIONS })
+  return JSON.parse(await run([...pin, process.execPath, script, task], ms + 20_000)) as Load
+}

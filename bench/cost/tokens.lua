@@ -1,0 +1,12 @@
+-- Presents so many client tokens in turn: wrk -s tokens.lua URL -- COUNT. Their text is that of tokenText().
+local count, next_one = 1, 0
+
+function init(args)
+  count = tonumber(args[1])
+end
+
+function request()
+  next_one = (next_one + 1) % count
+  wrk.headers["authorization"] = string.format("Bearer rmm_%064x", next_one)
+  return wrk.format()
+end
