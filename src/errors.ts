@@ -14,6 +14,7 @@ const FAILURES = {
   config_invalid: 'The configuration is not valid.',
   listen_failed: 'A listener could not be opened.',
   keys_unusable: 'The signing keys cannot be used.',
+  not_running: 'No gateway answers.',
   usage: 'The command line is not understood.',
   permit_spent: 'A permit was used twice.',
   internal: 'Something went wrong inside Postern.',

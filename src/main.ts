@@ -8,6 +8,9 @@ import { DOCTOR_USAGE, runDoctor } from './cli/doctor.ts'
 import { EXPLAIN_USAGE, runExplain } from './cli/explain.ts'
 import { KEYS_USAGE, runKeys } from './cli/keys.ts'
 import { ROUTES_USAGE, runRoutes } from './cli/routes.ts'
+import { runStatus, STATUS_USAGE } from './cli/live/status.ts'
+import { runTail, TAIL_USAGE } from './cli/live/tail.ts'
+import { runWho, WHO_USAGE } from './cli/live/who.ts'
 import { createReadSecret } from './cli/secret.ts'
 import { runServe, SERVE_USAGE } from './cli/serve.ts'
 import { runToken, TOKEN_USAGE } from './cli/token.ts'
@@ -26,6 +29,9 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['doctor', { usage: DOCTOR_USAGE, run: runDoctor }],
   ['routes', { usage: ROUTES_USAGE, run: runRoutes }],
   ['explain', { usage: EXPLAIN_USAGE, run: runExplain }],
+  ['status', { usage: STATUS_USAGE, run: runStatus }],
+  ['who', { usage: WHO_USAGE, run: runWho }],
+  ['tail', { usage: TAIL_USAGE, run: runTail }],
   ['keys', { usage: KEYS_USAGE, run: runKeys }],
   ['user', { usage: USER_USAGE, run: runUser }],
   ['token', { usage: TOKEN_USAGE, run: runToken }],
@@ -39,6 +45,7 @@ const EXIT_CODES: Partial<Record<FailureCode, number>> = {
   config_invalid: 78,
   keys_unusable: 78,
   listen_failed: 69,
+  not_running: 69,
 }
 const EXIT_OTHER = 70
 

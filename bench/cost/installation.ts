@@ -68,6 +68,7 @@ export async function install(): Promise<Installation> {
         'openapi.document': `file:${document}`,
         'openapi.cache': 'off',
         'listen.probes': 'off',
+        'listen.admin': 'off',
         ...(decision
           ? { 'decision.listen': `127.0.0.1:${listening}` }
           : { 'listen.edge': `127.0.0.1:${listening}` }),

@@ -1,6 +1,5 @@
-import fastify from 'fastify'
-import type { FastifyInstance } from 'fastify'
 import type { Metrics } from '../observe/metrics.ts'
+import type { Part } from './server.ts'
 
 /** How it stands with this instance. `degraded` works, with less than it should have. */
 export interface Health {
@@ -13,16 +12,17 @@ export interface Health {
  * Liveness, readiness and metrics. Not ready is only what another replica may not share: taking every replica out of
  * service for the backend's trouble would help nobody.
  */
-export function createProbes(health: () => Health, metrics: Metrics): FastifyInstance {
-  const app = fastify()
-  app.get('/livez', () => ({ status: 'ok' }))
-  app.get('/readyz', (_request, reply) => {
-    const current = health()
-    return reply.code(current.status === 'not_ready' ? 503 : 200).send(current)
-  })
-  app.get('/metrics', async (_request, reply) => {
-    const { contentType, body } = await metrics.render()
-    return reply.header('Content-Type', contentType).send(body)
-  })
-  return app
+export function probesPart(health: () => Health, metrics: Metrics): Part {
+  return (app, _options, done) => {
+    app.get('/livez', () => ({ status: 'ok' }))
+    app.get('/readyz', (_request, reply) => {
+      const current = health()
+      return reply.code(current.status === 'not_ready' ? 503 : 200).send(current)
+    })
+    app.get('/metrics', async (_request, reply) => {
+      const { contentType, body } = await metrics.render()
+      return reply.header('Content-Type', contentType).send(body)
+    })
+    done()
+  }
 }

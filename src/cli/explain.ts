@@ -13,9 +13,11 @@ import { describeRequirement } from '../routes/requirement.ts'
 import { listed, parseCommand } from './arguments.ts'
 import { CONFIG_OPTIONS } from './configure.ts'
 import type { CliContext } from './context.ts'
+import { explainRefusal, isRequestId } from './live/refusal.ts'
 import { withRuntime } from './runtime.ts'
 
 export const EXPLAIN_USAGE = [
+  'postern explain REQUEST-ID [--json] [--admin URL|SOCKET] [--config FILE]',
   'postern explain METHOD PATH [--as anonymous|user:NAME|token:ID|scopes:a,b] [--json] [--config FILE]',
 ]
 
@@ -31,10 +33,11 @@ interface Walk {
 }
 
 /**
- * `postern explain`: what would be decided, and by which rule. Nothing is forwarded.
+ * `postern explain`: what would be decided, and by which rule; or why a request was refused. Nothing is forwarded.
  * @throws PosternError `usage` for a principal that there is not
  */
 export async function runExplain(args: readonly string[], context: CliContext): Promise<void> {
+  if (args.some(isRequestId)) return explainRefusal(args, context)
   const { values, operands } = parseCommand(args, ['METHOD', 'PATH'], {
     ...CONFIG_OPTIONS,
     as: { type: 'string', default: 'anonymous' },

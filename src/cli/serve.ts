@@ -6,6 +6,7 @@ import { systemClock } from '../identity/clock.ts'
 import { openLog } from './log.ts'
 import type { Logger } from '../observe/log.ts'
 import { parseCommand } from './arguments.ts'
+import { VERSION } from './version.ts'
 import { CONFIG_OPTIONS, configure, warningLine } from './configure.ts'
 import type { Configured } from './configure.ts'
 import type { CliContext } from './context.ts'
@@ -30,7 +31,7 @@ export async function runServe(args: readonly string[], context: CliContext): Pr
     announce(gateway, now, logger)
     void lookAround(gateway, now, logger, stopped)
   }
-  const starting = startGateway(config, { clock: systemClock, logger })
+  const starting = startGateway(config, { clock: systemClock, logger, version: VERSION })
   // One after the other, and the first when there is something to replace.
   let reloads: Promise<unknown> = Promise.allSettled([starting])
   context.signals.onReload(async () => {
@@ -55,8 +56,8 @@ function announce(gateway: Gateway, { config, file }: Configured, logger: Logger
     routes: runtime.router.state.rows,
     checks,
   }
-  const { edge, probes, decision } = gateway
-  logger.info({ edge, probes, decision, ...about }, 'listening')
+  const { edge, probes, admin, decision } = gateway
+  logger.info({ edge, probes, admin, decision, ...about }, 'listening')
   for (const trouble of gateway.health().troubles) logger.warn(trouble)
 }
 

@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util'
 import { DIALECTS } from '../edge/decision/dialect.ts'
 import { readRules } from '../routes/rules.ts'
 import type { Problem, Warning } from './problem.ts'
 import type { Config } from './schema.ts'
 import type { ListenAddress } from './values.ts'
 
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/
 const ANY_ADDRESS = /^(?:0\.0\.0\.0|::)$/
 
 /** What is wrong between settings that are each good by themselves. */
@@ -11,6 +13,7 @@ export function contradictions(config: Config): readonly Problem[] {
   return [
     ...ruleProblems(config.rules),
     ...listenProblems(config),
+    ...adminProblems(config),
     ...decisionProblems(config),
     ...corsProblems(config),
     ...redisProblems('redis', config.redis),
@@ -66,14 +69,33 @@ function listenProblems({ listen, decision }: Config): readonly Problem[] {
   const all = [
     ['listen.edge', listen.edge],
     ['listen.probes', listen.probes],
+    ['listen.admin', listen.admin],
     ['decision.listen', decision.listen],
   ] as const
   return all.flatMap(([path, address], i) =>
     all
       .slice(0, i)
-      .filter(([, other]) => collide(other, address))
+      .filter(([first, other]) => collide(other, address) && !mayShare(first, path, other, address))
       .map(([first]) => ({ path, message: `is the address of ${first} too`, hint: 'choose another port' })),
   )
+}
+
+/** Probes and admin, to the letter: of two ways to write it, each would need a listener of its own. */
+function mayShare(
+  first: string,
+  second: string,
+  one: ListenAddress | 'off',
+  other: ListenAddress | 'off',
+): boolean {
+  return first === 'listen.probes' && second === 'listen.admin' && isDeepStrictEqual(one, other)
+}
+
+function adminProblems({ listen: { admin, dangerouslyExposeAdmin } }: Config): readonly Problem[] {
+  if (admin === 'off' || admin.kind === 'unix' || dangerouslyExposeAdmin || LOOPBACK.test(admin.host))
+    return []
+  const message = 'must be on loopback, or a Unix socket: whoever reaches it is believed'
+  const hint = '127.0.0.1:8092, or unix:/run/postern/admin.sock'
+  return [{ path: 'listen.admin', message, hint }]
 }
 
 /** Nobody may ask by default, and what others send on cannot be rewritten here. */

@@ -5,8 +5,7 @@ import type { Cors } from '../edge/cors.ts'
 import { dialects } from '../edge/decision/dialect.ts'
 import { DecisionHandler } from '../edge/decision/handler.ts'
 import type { Clock } from '../identity/clock.ts'
-import { DecisionLog } from '../observe/log.ts'
-import type { Logger } from '../observe/log.ts'
+import type { DecisionLog, Logger } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { createDecide, createIdentify } from '../pipeline/decide.ts'
 import type { DecideOptions } from '../pipeline/decide.ts'
@@ -20,6 +19,7 @@ export interface DecisionParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
+  readonly log: DecisionLog
   readonly decide: DecideOptions
   readonly observe: Observe | undefined
   readonly style: AnswerStyle
@@ -51,7 +51,6 @@ export async function createDecisions(
       // What the backend made of a guess is not seen here either.
       void permit.attempt?.ended('lost')
     },
-    log: new DecisionLog(logger, config.log.decisions),
     newId: randomUUID,
     maxHeaders: config.limits.headers,
   })

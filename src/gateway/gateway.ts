@@ -1,12 +1,15 @@
 import { isDeepStrictEqual } from 'node:util'
-import { createProbes } from '../admin/probes.ts'
+import { probesPart } from '../admin/probes.ts'
 import type { Health } from '../admin/probes.ts'
+import { Recent } from '../admin/recent.ts'
+import { adminPart } from '../admin/server.ts'
 import type { Config } from '../config/schema.ts'
-import { EdgeServer, listen } from '../edge/server.ts'
-import type { Address } from '../edge/server.ts'
+import { EdgeServer } from '../edge/server.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Logger } from '../observe/log.ts'
 import { createMetrics } from '../observe/metrics.ts'
+import { createLive } from './live.ts'
+import { ownListeners, unlessOff } from './own.ts'
 import { Runtime } from './runtime.ts'
 
 /** Milliseconds, about what a timer can hold: a download must not break off because somebody changed a rule. */
@@ -15,6 +18,8 @@ const LONGEST_EXCHANGE = 2 ** 31 - 1
 export interface GatewayContext {
   readonly clock: Clock
   readonly logger: Logger
+  /** Of this program. */
+  readonly version?: string
 }
 
 /** A gateway that listens. */
@@ -22,6 +27,7 @@ export interface Gateway {
   /** `host:port`, with the port that was given for 0; or `unix:/path`. */
   readonly edge: string
   readonly probes: string | undefined
+  readonly admin: string | undefined
   /** Of the decision API. */
   readonly decision: string | undefined
   readonly runtime: Runtime
@@ -38,14 +44,16 @@ export interface Gateway {
 /** @throws PosternError `config_invalid`, `keys_unusable`, `listen_failed` */
 export async function startGateway(config: Config, context: GatewayContext): Promise<Gateway> {
   const metrics = createMetrics(() => runtime.gauges())
-  let runtime = await Runtime.start(config, { ...context, metrics })
+  const kept = { ...context, metrics, recent: new Recent(context.clock) }
+  let runtime = await Runtime.start(config, kept)
   let draining = false
 
   const health = (): Health =>
     draining ? { status: 'not_ready', troubles: ['shutting down'] } : runtime.health()
   const edge = new EdgeServer(config.limits, () => runtime.handler, metrics)
   const decision = new EdgeServer(config.limits, () => runtime.decisions, metrics)
-  const probes = createProbes(health, metrics)
+  const live = createLive({ ...kept, runtime: () => runtime, health })
+  const own = ownListeners(config.listen, probesPart(health, metrics), (name) => adminPart(live, name))
 
   const close = async (): Promise<void> => {
     draining = true
@@ -53,14 +61,14 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
     // Sockets have no end of their own to wait for.
     runtime.upstream.sockets.closeAll()
     await Promise.all([edge.close(grace), decision.close(grace)])
-    await Promise.all([runtime.close(0), probes.close()])
+    await Promise.all([runtime.close(0), own.close()])
   }
 
   /** One after the other: of two, the later must win. */
   let reloading: Promise<void> = Promise.resolve()
   const replace = async (next: Config, before: Promise<void>): Promise<void> => {
     await before.catch(() => undefined)
-    const started = await Runtime.start(next, { ...context, metrics })
+    const started = await Runtime.start(next, kept)
     // Stopped meanwhile: nobody would close it later.
     if (draining) return started.close(0)
     for (const path of fixedSettings(config, next))
@@ -71,13 +79,10 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
   }
 
   try {
-    await probes.ready()
-    const probesAt = await unlessOff(config.listen.probes, (address) => listen(probes.server, address))
-    const decisionAt = await unlessOff(config.decision.listen, (address) => decision.listen(address))
     return {
+      ...(await own.open()),
+      decision: await unlessOff(config.decision.listen, (address) => decision.listen(address)),
       edge: await edge.listen(config.listen.edge),
-      probes: probesAt,
-      decision: decisionAt,
       get runtime() {
         return runtime
       },
@@ -92,13 +97,6 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
     await close()
     throw error
   }
-}
-
-async function unlessOff(
-  address: Address | 'off',
-  open: (address: Address) => Promise<string>,
-): Promise<string | undefined> {
-  return address === 'off' ? undefined : open(address)
 }
 
 /** The settings of open listeners, where `next` has other values. */

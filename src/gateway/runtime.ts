@@ -12,7 +12,7 @@ import type { Clock } from '../identity/clock.ts'
 import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
 import { DecisionLog } from '../observe/log.ts'
-import type { Logger } from '../observe/log.ts'
+import type { DecisionRecord, Logger } from '../observe/log.ts'
 import type { Gauges, Metrics } from '../observe/metrics.ts'
 import { createDecide, createIdentify } from '../pipeline/decide.ts'
 import type { DecideOptions } from '../pipeline/decide.ts'
@@ -44,6 +44,8 @@ export interface RuntimeContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
+  /** Told of every decision; undefined where none is made. */
+  readonly recent?: DecisionRecord
 }
 
 /** Milliseconds that a batch may take; with `cache.revalidate` it makes the published bound. */
@@ -190,7 +192,9 @@ export class Runtime {
   async #startHandlers(parts: DecideOptions, outgoing: Outgoing, clients: ClientResolver): Promise<void> {
     const { observe, jwks } = outgoing
     const decide = createDecide(parts)
-    const common = { ...this.#context, style: this.profile.answers, cors: this.#cors }
+    const { logger, recent } = this.#context
+    const log = new DecisionLog(logger, this.config.log.decisions, recent)
+    const common = { ...this.#context, log, style: this.profile.answers, cors: this.#cors }
     const own = await createOwnEndpoints({ identify: createIdentify(parts), jwks, cors: this.#cors })
     this.#handler = new EdgeHandler({
       ...common,
@@ -200,7 +204,6 @@ export class Runtime {
       upstream: this.upstream,
       clients,
       own,
-      log: new DecisionLog(this.#context.logger, this.config.log.decisions),
       newId: randomUUID,
       maxHeaders: this.config.limits.headers,
       onAnswer: this.#watched.noteAnswer,

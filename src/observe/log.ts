@@ -24,60 +24,47 @@ export interface Concluded {
   readonly cause?: unknown
 }
 
+/** Told of every decision when it is over, whatever of it is logged. */
+export interface DecisionRecord {
+  permitted(permit: Permit, concluded: Concluded): void
+  /** @param request undefined for what could not be taken in */
+  denied(denial: Denial, id: string, request: GatewayRequest | undefined, concluded: Concluded): void
+}
+
+/** The fields of a decision's line: strings, numbers and lists of strings; what is undefined is left out. */
+export type DecisionLine = Readonly<Record<string, unknown>>
+
 /**
  * One line per decision, written when it is over. The line is made here and not by the logger, in its form and to where it
  * writes: the general serialiser took a tenth of all that a forwarded request cost (docs/decisions/0004).
  */
-export class DecisionLog {
+export class DecisionLog implements DecisionRecord {
   readonly #logger: Logger
   readonly #output: DestinationStream
   readonly #which: 'all' | 'denied' | 'off'
+  readonly #record: DecisionRecord | undefined
 
-  constructor(logger: Logger, which: 'all' | 'denied' | 'off') {
+  /** @param record told of all of them */
+  constructor(logger: Logger, which: 'all' | 'denied' | 'off', record?: DecisionRecord) {
     this.#logger = logger
     this.#output = outputOf(logger)
     this.#which = which
+    this.#record = record
   }
 
   permitted(permit: Permit, concluded: Concluded): void {
-    if (permit.observed !== undefined) return this.#observed(permit, permit.observed, concluded)
-    if (this.#which !== 'all') return
-    this.#write('info', {
-      decision: 'permit',
-      id: permit.requestId,
-      method: permit.method,
-      path: pathOf(permit.target.path, permit.rule.template),
-      rule: permit.rule.template,
-      client: permit.client.address,
-      mode: permit.principal?.mode,
-      user: permit.principal?.owner?.username,
-      token: permit.principal?.tokenId,
-      socket: permit.upgrade || undefined,
-      ...timed(concluded),
-    })
+    this.#record?.permitted(permit, concluded)
+    const isLogged = permit.observed === undefined ? this.#which === 'all' : this.#which !== 'off'
+    if (isLogged) this.#write('info', permittedLine(permit, concluded))
   }
 
   denied(denial: Denial, id: string, request: GatewayRequest | undefined, concluded: Concluded): void {
+    this.#record?.denied(denial, id, request, concluded)
     if (this.#which === 'off') return
-    this.#write(denial.cause === undefined ? 'info' : 'warn', {
-      decision: 'deny',
-      ...aboutDenial(denial, id, request),
-      ...timed({ ...concluded, cause: denial.cause }),
-    })
+    this.#write(denial.cause === undefined ? 'info' : 'warn', deniedLine(denial, id, request, concluded))
   }
 
-  #observed(permit: Permit, denial: Denial, concluded: Concluded): void {
-    if (this.#which === 'off') return
-    this.#write('info', {
-      decision: 'would_deny',
-      ...aboutDenial(denial, permit.requestId, permit),
-      socket: permit.upgrade || undefined,
-      ...timed({ cause: denial.cause, ...concluded }),
-    })
-  }
-
-  /** @param fields strings, numbers and lists of strings; what is undefined is left out */
-  #write(level: 'info' | 'warn', fields: Readonly<Record<string, unknown>>): void {
+  #write(level: 'info' | 'warn', fields: DecisionLine): void {
     if (!this.#logger.isLevelEnabled(level)) return
     const rest = JSON.stringify(fields).slice(1)
     this.#output.write(`{"level":${pino.levels.values[level]},"time":"${isoTime()}",${rest}\n`)
@@ -89,10 +76,43 @@ function outputOf(logger: Logger): DestinationStream {
   return (logger as unknown as Record<symbol, DestinationStream>)[pino.symbols.streamSym] as DestinationStream
 }
 
-type Asked = Pick<GatewayRequest, 'method' | 'target' | 'client'>
-
-function aboutDenial(denial: Denial, id: string, request: Asked | undefined): Record<string, unknown> {
+export function permittedLine(permit: Permit, concluded: Concluded): DecisionLine {
+  const { requestId, principal, observed } = permit
+  if (observed !== undefined)
+    return denialLine('would_deny', observed, requestId, permit, { cause: observed.cause, ...concluded })
   return {
+    decision: 'permit',
+    id: requestId,
+    method: permit.method,
+    path: pathOf(permit.target.path, permit.rule.template),
+    rule: permit.rule.template,
+    client: permit.client.address,
+    mode: principal?.mode,
+    user: principal?.owner?.username,
+    token: principal?.tokenId,
+    socket: permit.upgrade || undefined,
+    ...timed(concluded),
+  }
+}
+
+export function deniedLine(
+  denial: Denial,
+  id: string,
+  request: GatewayRequest | undefined,
+  concluded: Concluded,
+): DecisionLine {
+  return denialLine('deny', denial, id, request, { ...concluded, cause: denial.cause })
+}
+
+function denialLine(
+  decision: 'deny' | 'would_deny',
+  denial: Denial,
+  id: string,
+  request: Pick<GatewayRequest, 'method' | 'target' | 'client' | 'upgrade'> | undefined,
+  concluded: Concluded,
+): DecisionLine {
+  return {
+    decision,
     reason: denial.reason,
     id,
     method: request?.method,
@@ -101,8 +121,11 @@ function aboutDenial(denial: Denial, id: string, request: Asked | undefined): Re
     client: request?.client.address,
     mode: denial.principal?.mode ?? denial.credential?.kind,
     user: denial.principal?.owner?.username,
+    token: denial.principal?.tokenId,
     rejection: denial.rejection,
     missing: denial.missing,
+    socket: request?.upgrade || undefined,
+    ...timed(concluded),
   }
 }
 

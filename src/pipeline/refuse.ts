@@ -87,6 +87,7 @@ function reasonOf(code: FailureCode): Reason {
     case 'config_invalid':
     case 'listen_failed':
     case 'keys_unusable':
+    case 'not_running':
     case 'usage':
     case 'permit_spent':
     case 'internal':

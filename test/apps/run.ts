@@ -50,6 +50,7 @@ const config = configOf({
   ...inFolder(folder),
   'listen.edge': `127.0.0.1:${values.port}`,
   'listen.probes': 'off',
+  'listen.admin': 'off',
   'upstream.url': romm.url,
   'romm.secret': secret,
   'romm.kiosk': String(kiosk),

@@ -222,6 +222,7 @@ async function demo(t: Test): Promise<{
   const settings = sets({
     'listen.edge': '127.0.0.1:0',
     'listen.probes': 'off',
+    'listen.admin': 'off',
     'standalone.database': join(data, 'postern.sqlite'),
     'keys.folder': join(data, 'keys'),
     'openapi.cache': 'off',

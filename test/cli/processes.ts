@@ -73,6 +73,8 @@ export interface Serving {
   readonly port: number
   readonly pid: number
   readonly probes: string
+  /** Where the live commands ask. */
+  readonly admin: string
   /** The line that says where it listens. */
   readonly listening: LogLine
   readonly log: readonly LogLine[]
@@ -138,6 +140,7 @@ export async function serve(
     port: Number(new URL(url).port),
     pid: child.pid ?? 0,
     probes: `http://${String(listening['probes'])}`,
+    admin: `http://${String(listening['admin'])}`,
     listening,
     log,
     folder,
@@ -162,6 +165,7 @@ function onFreePorts(folder: string): string[] {
   return sets({
     'listen.edge': '127.0.0.1:0',
     'listen.probes': '127.0.0.1:0',
+    'listen.admin': '127.0.0.1:0',
     'keys.folder': join(folder, 'keys'),
     'openapi.cache': join(folder, 'openapi'),
     'shutdown.grace': '20s',

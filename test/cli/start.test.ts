@@ -15,7 +15,7 @@ t.test('an address that is taken is named in one sentence', async (t) => {
   const folder = await freshFolder(t)
   const base = { 'keys.folder': join(folder, 'keys'), 'openapi.cache': 'off' }
   for (const [setting, rest] of [
-    ['listen.edge', { 'listen.probes': 'off' }],
+    ['listen.edge', { 'listen.probes': 'off', 'listen.admin': 'off' }],
     ['listen.probes', { 'listen.edge': '127.0.0.1:0' }],
   ] as const) {
     const { code, err } = await postern([
@@ -33,9 +33,12 @@ t.test('a socket that a killed process left behind is no obstacle', async (t) =>
   const settings = [...UPSTREAM, ...sets({ 'listen.edge': `unix:${path}` })]
   const killed = await serve(t, settings)
   t.equal(killed.listening['edge'], `unix:${path}`)
-  const { code, err } = await postern(['serve', ...settings, ...sets({ 'listen.probes': 'off' })], {
-    cwd: killed.folder,
-  })
+  const { code, err } = await postern(
+    ['serve', ...settings, ...sets({ 'listen.probes': 'off', 'listen.admin': 'off' })],
+    {
+      cwd: killed.folder,
+    },
+  )
   t.same(
     { code, err },
     { code: 69, err: `cannot listen on unix:${path}: another program listens there already\n` },
@@ -50,7 +53,11 @@ t.test('a socket that a killed process left behind is no obstacle', async (t) =>
   await writeFile(file, 'precious')
   t.match(
     await postern(
-      ['serve', ...UPSTREAM, ...sets({ 'listen.edge': `unix:${file}`, 'listen.probes': 'off' })],
+      [
+        'serve',
+        ...UPSTREAM,
+        ...sets({ 'listen.edge': `unix:${file}`, 'listen.probes': 'off', 'listen.admin': 'off' }),
+      ],
       { cwd: next.folder },
     ),
     { code: 69 },
@@ -70,6 +77,7 @@ t.test('keys that others could use are refused, with the command that helps', as
       'openapi.cache': 'off',
       'listen.edge': '127.0.0.1:0',
       'listen.probes': 'off',
+      'listen.admin': 'off',
     }),
   ])
   t.equal(code, 78)
@@ -83,6 +91,7 @@ t.test('replicas make no keys of their own', async (t) => {
     'openapi.cache': 'off',
     'listen.edge': '127.0.0.1:0',
     'listen.probes': 'off',
+    'listen.admin': 'off',
     replicas: '2',
   })
   t.match(await postern(['serve', ...UPSTREAM, ...settings]), {

@@ -16,6 +16,7 @@ export interface TestGateway {
   readonly gateway: Gateway
   readonly port: number
   readonly probesPort: number
+  readonly adminPort: number
   readonly url: string
   /** Log lines so far. */
   readonly log: readonly Readonly<Record<string, unknown>>[]
@@ -51,6 +52,7 @@ export async function freshGateway(
     gateway,
     port,
     probesPort: portOf(gateway.probes ?? ''),
+    adminPort: portOf(gateway.admin ?? ''),
     url: `http://127.0.0.1:${port}`,
     log,
     folder,
@@ -62,6 +64,7 @@ export function inFolder(folder: string): Record<string, string> {
   return {
     'listen.edge': '127.0.0.1:0',
     'listen.probes': '127.0.0.1:0',
+    'listen.admin': '127.0.0.1:0',
     'keys.folder': join(folder, 'keys'),
     'openapi.cache': join(folder, 'openapi'),
     'standalone.database': join(folder, 'postern.sqlite'),

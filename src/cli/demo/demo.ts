@@ -10,6 +10,7 @@ import { parseCommand } from '../arguments.ts'
 import { CONFIG_OPTIONS, configure } from '../configure.ts'
 import type { CliContext } from '../context.ts'
 import { openLog } from '../log.ts'
+import { VERSION } from '../version.ts'
 import { startDemoBackend } from './backend.ts'
 import type { DemoBackend } from './backend.ts'
 import { demoCommands } from './commands.ts'
@@ -33,7 +34,11 @@ export async function runDemo(args: readonly string[], context: CliContext): Pro
   const backend = await startBackend(config)
   try {
     const logger = openLog(config, context)
-    const gateway = await startGateway(inFrontOf(backend, config), { clock: systemClock, logger })
+    const gateway = await startGateway(inFrontOf(backend, config), {
+      clock: systemClock,
+      logger,
+      version: VERSION,
+    })
     for (const line of demoCommands({ ...credentials, gateway: `http://${gateway.edge}` })) context.out(line)
     context.out('# Ctrl-C ends it. Every request is one line here.')
     await context.signals.stopped

@@ -14,6 +14,16 @@ export const listen = section(
       description: 'Liveness, readiness and metrics.',
       default: '0.0.0.0:8091',
     }),
+    admin: written('optionalListen', {
+      description:
+        'What `status`, `who`, `tail`, `explain` and `block` ask, on loopback or a Unix socket (mode 0600); whoever reaches it is believed. May be the address of `probes`.',
+      default: '127.0.0.1:8092',
+    }),
+    dangerouslyExposeAdmin: flag({
+      description:
+        'Let `admin` listen beyond loopback: everybody who reaches it sees who does what, and may block anybody.',
+      default: false,
+    }),
   },
 )
 

@@ -1,0 +1,61 @@
+import type { MaybePromise } from '../pipeline/outcome.ts'
+import type { LadderStep } from '../profiles/profile.ts'
+import type { RouterState } from '../routes/live.ts'
+import type { Peer } from './peers.ts'
+import type { Health } from './probes.ts'
+import type { ReasonCounts, TimedLine } from './recent.ts'
+import type { Refusal } from './refusals.ts'
+import type { Seen } from './who.ts'
+
+/** How it stands with this replica; moments in milliseconds since the epoch. */
+export interface Status {
+  readonly version: string | undefined
+  readonly startedAt: number
+  readonly now: number
+  readonly enforcement: string
+  readonly profile: string
+  readonly upstream: string
+  readonly health: Health
+  /** What works and deserves a word. */
+  readonly warnings: readonly { readonly path: string; readonly message: string; readonly hint?: string }[]
+  readonly ladder: readonly LadderStep[]
+  readonly routes: RouterState
+  readonly lookups: readonly LookupStatus[]
+  /** Undefined for one that shares nothing. */
+  readonly replicas:
+    | {
+        readonly joined: boolean
+        /** Others that are heard. */
+        readonly live: number
+        readonly announced: number
+        readonly unacknowledged: number
+        readonly gaps: number
+      }
+    | undefined
+  readonly proxies: { readonly trusted: readonly Peer[]; readonly untrusted: readonly Peer[] }
+  readonly inFlight: number
+  readonly waiting: number
+  readonly sockets: number
+  readonly refusals: { readonly deny: ReasonCounts; readonly would_deny: ReasonCounts }
+}
+
+export interface LookupStatus {
+  readonly name: string
+  readonly entries: number
+  readonly sourceAway: boolean
+  /** By what answered. */
+  readonly counts: Readonly<Record<string, number>>
+  /** Milliseconds since the last complete batch began. */
+  readonly batchAge: number | undefined
+}
+
+/** What an operator sees of a running gateway, and does to it. */
+export interface Live {
+  status(): MaybePromise<Status>
+  /** @param since milliseconds since the epoch. @returns the latest first */
+  who(since: number): MaybePromise<readonly Seen[]>
+  /** @param id of the request, as its client was told */
+  refusal(id: string): MaybePromise<Refusal | undefined>
+  /** @param told of each decision from now on. @returns what ends it */
+  tail(told: (line: TimedLine) => void): () => void
+}

@@ -1,0 +1,66 @@
+import fastify from 'fastify'
+import type { FastifyInstance, FastifyPluginCallback } from 'fastify'
+import { foreignPage } from './guard.ts'
+import type { Live } from './live.ts'
+import { jsonLines } from './stream.ts'
+
+export type OwnServer = FastifyInstance
+export type Part = FastifyPluginCallback
+
+/** A listener of our own, for whatever stands behind it. */
+export function createServer(...parts: readonly Part[]): OwnServer {
+  const app = fastify()
+  // Who tails has no end of their own to wait for; fastify would see to it, were the server opened by fastify.
+  app.addHook('preClose', (done) => {
+    app.server.closeAllConnections()
+    done()
+  })
+  for (const part of parts) app.register(part)
+  return app
+}
+
+/** Which of the lines are wanted. */
+const FILTERS = { all: undefined, denied: 'deny', 'would-deny': 'would_deny' } as const
+type Filter = keyof typeof FILTERS
+
+/**
+ * What the commands ask and say. Whoever reaches it is believed: it is for this machine alone.
+ * @param name under which it listens, where that is no address
+ */
+export function adminPart(live: Live, name: string | undefined): Part {
+  return (app, _options, done) => {
+    app.addHook('onRequest', async (request, reply) => {
+      const refused = foreignPage(request.headers, name)
+      if (refused !== undefined) return reply.code(403).send({ error: refused })
+      reply.header('Cache-Control', 'no-store')
+    })
+    app.get('/status', () => live.status())
+    app.get<{ Querystring: { since: number } }>('/who', { schema: { querystring: SINCE } }, ({ query }) =>
+      live.who(query.since),
+    )
+    app.get<{ Params: { id: string } }>('/refusals/:id', async ({ params }, reply) => {
+      const refusal = await live.refusal(params.id)
+      return refusal ?? reply.code(404).send({ error: 'No such refusal is remembered.' })
+    })
+    app.get<{ Querystring: { only: Filter } }>(
+      '/tail',
+      { schema: { querystring: ONLY } },
+      ({ query }, reply) => {
+        const wanted = FILTERS[query.only]
+        const lines = jsonLines((told) =>
+          live.tail((line) => {
+            if (wanted === undefined || line['decision'] === wanted) told(line)
+          }),
+        )
+        return reply.header('Content-Type', 'application/x-ndjson').send(lines)
+      },
+    )
+    done()
+  }
+}
+
+const SINCE = { type: 'object', properties: { since: { type: 'number', default: 0 } } } as const
+const ONLY = {
+  type: 'object',
+  properties: { only: { type: 'string', enum: Object.keys(FILTERS), default: 'all' } },
+} as const
