@@ -12,6 +12,10 @@ const CLAIMS: Readonly<Record<string, string>> = {
   'compose/postern-user.sql': 'test/deploy/strict.test.ts',
   'compose/strict.yml': 'test/deploy/strict.test.ts',
   'haproxy/haproxy.cfg': 'test/proxies/exchanges.test.ts',
+  'kubernetes/example/secret.yaml': 'test/deploy/kubernetes.test.ts',
+  'kubernetes/network-policies.yaml': 'test/deploy/kubernetes.test.ts',
+  'kubernetes/postern.yaml': 'test/deploy/kubernetes.test.ts',
+  'systemd/postern.service': 'test/deploy/systemd.test.ts',
   'nginx/auth_request.conf': 'test/proxies/exchanges.test.ts',
   'nginx/reverse_proxy.conf': 'test/proxies/exchanges.test.ts',
 }
