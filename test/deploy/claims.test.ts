@@ -11,13 +11,22 @@ const CLAIMS: Readonly<Record<string, string>> = {
   'caddy/forward_auth.Caddyfile': 'test/proxies/exchanges.test.ts',
   'compose/postern-user.sql': 'test/deploy/strict.test.ts',
   'compose/strict.yml': 'test/deploy/strict.test.ts',
+  'cloudflared/config.yml': 'test/proxies/exchanges.test.ts',
+  'envoy/ext_authz.yaml': 'test/proxies/exchanges.test.ts',
+  'envoy/reverse_proxy.yaml': 'test/proxies/exchanges.test.ts',
   'haproxy/haproxy.cfg': 'test/proxies/exchanges.test.ts',
   'kubernetes/example/secret.yaml': 'test/deploy/kubernetes.test.ts',
   'kubernetes/network-policies.yaml': 'test/deploy/kubernetes.test.ts',
   'kubernetes/postern.yaml': 'test/deploy/kubernetes.test.ts',
   'systemd/postern.service': 'test/deploy/systemd.test.ts',
+  'nginx-proxy-manager.md': 'test/proxies/exchanges.test.ts',
   'nginx/auth_request.conf': 'test/proxies/exchanges.test.ts',
   'nginx/reverse_proxy.conf': 'test/proxies/exchanges.test.ts',
+  'traefik/forward_auth.labels.yml': 'test/proxies/recipes.test.ts',
+  'traefik/forward_auth.yml': 'test/proxies/exchanges.test.ts',
+  'traefik/reverse_proxy.labels.yml': 'test/proxies/recipes.test.ts',
+  'traefik/reverse_proxy.yml': 'test/proxies/exchanges.test.ts',
+  'traefik/traefik.yml': 'test/proxies/recipes.test.ts',
 }
 
 /** What the head of a file says that no test can try. */

@@ -14,31 +14,79 @@ import {
   startProxy,
 } from '../support/services/proxies.ts'
 import type { Server } from '../support/services/server.ts'
+import { envoy } from './envoy.ts'
+import { type Imitation, startImitation } from './imitation.ts'
+import { proxyHost } from './manager.ts'
+import { traefik } from './traefik.ts'
+import { tunnel } from './tunnel.ts'
 
 /** Postern is the proxy's upstream, or is asked by it and the proxy sends to the backend itself. */
 export type Way = 'before' | 'asking'
 
-/** A proxy that stands for every one that is set up by the same recipe. */
+type Proxy = Pick<Server, 'port' | 'pid' | 'close'>
+
+/** What is shipped for a proxy, and that proxy. */
 export interface Recipe {
   readonly name: string
   readonly way: Way
   /** In this repository. */
   readonly file: string
-  readonly program: ProxyProgram
+  readonly start: (recipe: string, behind: Behind) => Promise<Proxy>
+  /** What the proxy's listener here is, in its own words. */
+  readonly scheme?: 'https'
+  /** Two slashes are one to it, before it asks or sends on. */
+  readonly merges?: true
+  /** Of an outage it tells its client the status alone. */
+  readonly mute?: true
 }
 
-/** What is shipped for the proxies that can be installed here. */
+const real =
+  (program: ProxyProgram): Recipe['start'] =>
+  (recipe, behind) =>
+    startProxy(program, recipe, behind)
+const imitated =
+  (imitate: (recipe: string) => Imitation): Recipe['start'] =>
+  (recipe, behind) =>
+    startImitation(imitate(recipe), behind)
+
+const before = (name: string, file: string, start: Recipe['start']): Recipe => ({
+  name: `${name} before Postern`,
+  way: 'before',
+  file,
+  start,
+})
+const asking = (name: string, file: string, start: Recipe['start']): Recipe => ({
+  name: `${name} asking Postern`,
+  way: 'asking',
+  file,
+  start,
+})
+
+/** The proxies that can be installed here. */
+export const REAL: readonly Recipe[] = [
+  before('Caddy', 'Caddyfile.example', real('caddy')),
+  before('nginx', 'deploy/nginx/reverse_proxy.conf', real('nginx')),
+  before('HAProxy', 'deploy/haproxy/haproxy.cfg', real('haproxy')),
+  before('Nginx Proxy Manager', 'deploy/nginx-proxy-manager.md', (page, behind) =>
+    startProxy('nginx', proxyHost(page), behind),
+  ),
+  asking('Caddy', 'deploy/caddy/forward_auth.Caddyfile', real('caddy')),
+  asking('nginx', 'deploy/nginx/auth_request.conf', real('nginx')),
+]
+
+/** Its recipes are for `websecure`. */
+const TRAEFIKS = { merges: true, scheme: 'https' } as const
+const latest = imitated((recipe) => traefik(recipe, 'latest'))
+const earlier = imitated((recipe) => traefik(recipe, 'before 3.6.14'))
+
 export const RECIPES: readonly Recipe[] = [
-  { name: 'Caddy before Postern', way: 'before', file: 'Caddyfile.example', program: 'caddy' },
-  { name: 'nginx before Postern', way: 'before', file: 'deploy/nginx/reverse_proxy.conf', program: 'nginx' },
-  { name: 'HAProxy before Postern', way: 'before', file: 'deploy/haproxy/haproxy.cfg', program: 'haproxy' },
-  {
-    name: 'Caddy asking Postern',
-    way: 'asking',
-    file: 'deploy/caddy/forward_auth.Caddyfile',
-    program: 'caddy',
-  },
-  { name: 'nginx asking Postern', way: 'asking', file: 'deploy/nginx/auth_request.conf', program: 'nginx' },
+  ...REAL,
+  { ...before('Traefik', 'deploy/traefik/reverse_proxy.yml', latest), ...TRAEFIKS },
+  { ...asking('Traefik', 'deploy/traefik/forward_auth.yml', latest), ...TRAEFIKS },
+  { ...asking('Traefik 3.6.13', 'deploy/traefik/forward_auth.yml', earlier), ...TRAEFIKS },
+  before('Envoy', 'deploy/envoy/reverse_proxy.yaml', imitated(envoy)),
+  { ...asking('Envoy', 'deploy/envoy/ext_authz.yaml', imitated(envoy)), mute: true },
+  { ...before('Cloudflare', 'deploy/cloudflared/config.yml', imitated(tunnel)), scheme: 'https' },
 ]
 
 /** Whom the gateway must take every client of a site for: the proxy itself has 127.0.0.1. */
@@ -46,7 +94,7 @@ export const CLIENT = '127.0.0.2'
 
 /** A proxy, a gateway and a backend, as a recipe puts them together. */
 export interface Site {
-  readonly proxy: Pick<Server, 'port' | 'pid' | 'close'>
+  readonly proxy: Proxy
   readonly standin: Standin
   /** @param fields header lines */
   readonly ask: (t: Test, target: string, fields?: readonly string[], method?: string) => Promise<Outcome>
@@ -85,7 +133,7 @@ export function settingsOf({ way }: Recipe, { url }: Standin): Record<string, st
 
 /** The proxy, before a gateway and a backend that are there. */
 export async function standBefore(t: Test, recipe: Recipe, behind: Behind, standin: Standin): Promise<Site> {
-  const proxy = await startProxy(recipe.program, shipped(recipe.file), behind)
+  const proxy = await recipe.start(shipped(recipe.file), behind)
   t.teardown(() => proxy.close())
   const client = (t: Test): Promise<RawClient> => openFrom(t, CLIENT, proxy.port)
   const ask: Site['ask'] = async (t, target, fields = [], method = 'GET') => {

@@ -28,6 +28,8 @@ async function open(
 }
 
 for (const recipe of RECIPES) {
+  const { scheme = 'http' } = recipe
+  const other = scheme === 'http' ? 'https' : 'http'
   t.test(recipe.name, async (t) => {
     const { proxy, ask } = await freshSite(t, recipe, standin)
 
@@ -38,7 +40,7 @@ for (const recipe of RECIPES) {
         as('basic vera'),
         as('jwt vera all'),
         as('rmm vera all'),
-        { ...session, origin: 'http://games.example' },
+        { ...session, origin: `${scheme}://games.example` },
       ]
       for (const headers of allowed) {
         const { socket, came } = await open(proxy.port, headers)
@@ -55,7 +57,7 @@ for (const recipe of RECIPES) {
         [{ ...as('session vera'), origin: 'https://evil.example' }, '403'],
         [{ ...as('session vera'), origin: 'null' }, '403'],
         // The scheme is the proxy's to say.
-        [{ ...as('session vera'), origin: 'https://games.example', 'x-forwarded-proto': 'https' }, '403'],
+        [{ ...as('session vera'), origin: `${other}://games.example`, 'x-forwarded-proto': other }, '403'],
       ]
       for (const [headers, status] of refused) {
         standin.forget()

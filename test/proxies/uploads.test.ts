@@ -9,7 +9,7 @@ import { freshFolder, serve, sets } from '../cli/processes.ts'
 import { eventually, isRefusal, lines, message, type RawClient } from '../gateway/support.ts'
 import { as, freshStandin } from '../support/romm/ask.ts'
 import type { Received } from '../support/romm/standin.ts'
-import { RECIPES, type Recipe, settingsOf, sideOf, type Site, standBefore } from './site.ts'
+import { REAL, type Recipe, settingsOf, sideOf, type Site, standBefore } from './site.ts'
 
 const run = promisify(execFile)
 const standin = await freshStandin(t)
@@ -74,7 +74,7 @@ async function pour({ socket }: RawClient, bytes: number, frame: (block: Buffer)
     if (!socket.write(block)) await Promise.race([once(socket, 'drain'), once(socket, 'close')])
 }
 
-for (const recipe of RECIPES) {
+for (const recipe of REAL) {
   t.test(recipe.name, async (t) => {
     const { client, resident } = await measured(t, recipe)
 

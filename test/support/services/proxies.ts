@@ -62,9 +62,10 @@ export function shipped(path: string): string {
   return readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
 }
 
-/** What a recipe tells its reader to write into Postern's configuration: the lines of its head that are indented. */
+/** What a recipe tells its reader to write into Postern's configuration: indented lines of its head, or a page's YAML. */
 export function posternsSide(recipe: string): string {
-  return [...recipe.matchAll(/^# {5}(.*)$/gm)].map(([, line]) => `${line}\n`).join('')
+  const fenced = /^```yaml\n([^]*?)^```$/m.exec(recipe)?.[1]
+  return fenced ?? [...recipe.matchAll(/^# {5}(.*)$/gm)].map(([, line]) => `${line}\n`).join('')
 }
 
 /** A real proxy that runs a recipe, in which nothing but addresses is another. */
