@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { PosternError } from '../errors.ts'
 import { keyedDigestOf, sessionDigest, sha256 } from '../directory/digest.ts'
 import type { Lookup } from '../directory/lookup.ts'
 import type { Credential, Mode } from '../identity/credential.ts'
@@ -32,6 +33,27 @@ export type Ask = (
   client: ClientInfo,
   wasGood?: boolean,
 ) => Promise<Verdict | undefined>
+
+/** Questions that were put to the backend, and those for which there was no room. */
+export interface QuestionCounts {
+  asked: number
+  refused: number
+}
+
+/** `ask`, counted. */
+export function countQuestions(ask: Ask, counts: QuestionCounts): Ask {
+  return async (credential, client, wasGood) => {
+    try {
+      const verdict = await ask(credential, client, wasGood)
+      counts.asked++
+      return verdict
+    } catch (error) {
+      if (error instanceof PosternError && error.code === 'question_refused') counts.refused++
+      else counts.asked++
+      throw error
+    }
+  }
+}
 
 export interface AskedOptions {
   readonly ask: Ask

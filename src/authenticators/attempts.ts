@@ -80,6 +80,8 @@ export class Attempts {
   readonly #bad: Memory
   readonly #good: Memory
   readonly #secretKey = randomBytes(32)
+  /** What this process counted as a failure, and what it did not look at. */
+  readonly counts = { failed: 0, refused: 0 }
 
   constructor({ limits, clock, shared }: AttemptsOptions) {
     const common = { clock, redis: shared?.redis }
@@ -118,12 +120,14 @@ export class Attempts {
       const wait = isOver ? await this.#waitFor(key) : undefined
       if (wait === undefined) continue
       await takeBack()
+      this.counts.refused++
       throw tooMany(wait)
     }
     return async (judgement) => {
       if (judgement === 'good') await this.#succeeded(pair, digest)
       const counts = judgement === 'bad' && (digest === undefined || this.#bad.add(digest))
-      if (!counts) await takeBack()
+      if (counts) this.counts.failed++
+      else await takeBack()
     }
   }
 
@@ -153,8 +157,11 @@ export class Attempts {
     if (digest === undefined || !this.#bad.add(digest)) return undefined
     const [limit] = (await this.#limitsOf(guess)).limits
     if (limit === undefined) return undefined
+    this.counts.failed++
     const { consumedPoints, msBeforeNext } = await this.#failures.penalty(limit.key)
-    return consumedPoints > limit.ceiling ? msBeforeNext : undefined
+    if (consumedPoints <= limit.ceiling) return undefined
+    this.counts.refused++
+    return msBeforeNext
   }
 
   /** Others' failures do not touch an address at which the user succeeded lately. */

@@ -147,7 +147,12 @@ export class Runtime {
   gauges(): Gauges {
     const { readAt, rows } = this.router.state
     const { clock } = this.#context
+    const { status, troubles } = this.health()
     return {
+      ready: status !== 'not_ready',
+      troubles: troubles.length,
+      attempts: this.#attempts.counts,
+      questions: this.profile.questions,
       lookups: this.profile.lookups,
       replicas: this.#coherence.shared?.replicas,
       inFlight: this.upstream.inFlight,

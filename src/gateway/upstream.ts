@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.ts'
 import { keptPrivate } from '../edge/caching.ts'
 import type { Cors } from '../edge/cors.ts'
+import type { Clock } from '../identity/clock.ts'
 import type { Logger } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Permit } from '../pipeline/permit.ts'
@@ -18,6 +19,7 @@ const LARGEST_ANSWER = 1024 * 1024
 export interface UpstreamParts {
   readonly config: Config
   readonly cors: Cors
+  readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
   readonly profile: () => Profile
@@ -36,7 +38,7 @@ export interface WatchedUpstream {
 }
 
 export function watchUpstream(parts: UpstreamParts): WatchedUpstream {
-  const { config, logger, metrics } = parts
+  const { config, clock, logger, metrics } = parts
   let trouble: string | undefined
   const upstream = createUpstream({
     ...config.upstream,
@@ -44,6 +46,7 @@ export function watchUpstream(parts: UpstreamParts): WatchedUpstream {
     maxHeaderSize: config.upstream.headerBytes,
     observe: withAttempts(parts.changes),
     responseHeaders: (permit, headers) => responseHeaders(parts, permit, headers),
+    timing: { now: () => clock.monotonic(), begun: (waited) => metrics.upstreamBegan(waited) },
     onExcess: (excess) => metrics.upstreamFailed(excess),
     onFailure(reason, cause) {
       metrics.upstreamFailed(reason)

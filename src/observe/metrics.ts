@@ -1,42 +1,25 @@
-import { Counter, Gauge, Registry } from 'prom-client'
+import { Counter, Histogram, Registry } from 'prom-client'
 import type { Denial } from '../pipeline/decision.ts'
 import type { Permit } from '../pipeline/permit.ts'
+import { registerGauges } from './gauges.ts'
+import type { Gauges } from './gauges.ts'
 
-/** Reads what others keep, at the moment it is asked for. */
-export interface Gauges {
-  readonly lookups: readonly {
-    readonly name: string
-    readonly size: number
-    readonly counts: Readonly<Record<string, number>>
-    readonly batchAt: number | undefined
-  }[]
-  readonly replicas: ReplicaGauges | undefined
-  readonly inFlight: number
-  readonly waiting: number
-  readonly sockets: number
-  readonly routes: number
-  /** Milliseconds. */
-  readonly tableAge: number | undefined
-  readonly monotonic: number
-}
-
-/** What is told to the other replicas, and who is heard. */
-interface ReplicaGauges {
-  readonly live: readonly unknown[]
-  readonly joined: boolean
-  readonly waiting: number
-  readonly counts: Readonly<Record<'announced' | 'unacknowledged' | 'gaps', number>>
-}
+export type { Gauges }
 
 export interface Metrics {
   permitted(permit: Permit): void
   denied(denial: Denial): void
   upstreamFailed(reason: string): void
+  /** @param waited milliseconds from sending a request on to the beginning of its answer */
+  upstreamBegan(waited: number): void
   /** @param bound that of all connections, or of one address */
   connectionRefused(bound: string): void
   /** Prometheus' text format, and its content type. */
   render(): Promise<{ readonly contentType: string; readonly body: string }>
 }
+
+/** Seconds: from a file that is at hand to an archive that has to be made first. */
+const WAITS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
 /** Counters and gauges. Labels come from closed lists and route templates, never from what a client made up. */
 export function createMetrics(read: () => Gauges): Metrics {
@@ -59,6 +42,12 @@ export function createMetrics(read: () => Gauges): Metrics {
     labelNames: ['bound'],
     registers: [registry],
   })
+  const waits = new Histogram({
+    name: 'postern_upstream_seconds',
+    help: 'Time from sending a request on to the beginning of its answer.',
+    buckets: WAITS,
+    registers: [registry],
+  })
   registerGauges(registry, read)
   return {
     permitted({ observed, principal, rule }) {
@@ -70,6 +59,7 @@ export function createMetrics(read: () => Gauges): Metrics {
     },
     denied: (denial) => requests.inc({ decision: 'deny', ...labelsOf(denial) }),
     upstreamFailed: (reason) => failures.inc({ reason }),
+    upstreamBegan: (waited) => waits.observe(waited / 1_000),
     connectionRefused: (bound) => refused.inc({ bound }),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
@@ -83,81 +73,4 @@ function labelsOf({
 }: Denial): Record<'reason' | 'mode' | 'route', string> {
   const mode = principal?.mode ?? credential?.kind ?? 'anonymous'
   return { reason, mode, route: rule?.template ?? 'none' }
-}
-
-function registerGauges(registry: Registry, read: () => Gauges): void {
-  const plain = (name: string, help: string, value: (gauges: Gauges) => number | undefined): void => {
-    const collect = (gauge: Gauge): void => {
-      const current = value(read())
-      if (current !== undefined) gauge.set(current)
-    }
-    registry.registerMetric(gaugeOf(name, help, [], collect))
-  }
-  plain('postern_upstream_requests', 'Forwarded requests that are not over.', ({ inFlight }) => inFlight)
-  plain('postern_upstream_waiting', 'Requests that wait for a connection.', ({ waiting }) => waiting)
-  plain('postern_sockets', 'Open WebSockets.', ({ sockets }) => sockets)
-  plain('postern_routes', 'Rows of the route table.', ({ routes }) => routes)
-  plain('postern_table_age_seconds', 'Time since the OpenAPI document was read.', ({ tableAge }) =>
-    tableAge === undefined ? undefined : tableAge / 1_000,
-  )
-  plain('postern_replicas', 'Other replicas that are heard.', ({ replicas }) => replicas?.live.length)
-  plain('postern_replicas_joined', 'Whether the other replicas are heard: 1 or 0.', ({ replicas }) =>
-    replicas === undefined ? undefined : Number(replicas.joined),
-  )
-  plain('postern_changes_waiting', 'Changes whose acknowledgements are waited for.', ({ replicas }) => {
-    return replicas?.waiting
-  })
-  plain(
-    'postern_changes_announced_total',
-    'Changes told to the other replicas.',
-    ({ replicas }) => replicas?.counts.announced,
-  )
-  plain(
-    'postern_changes_unacknowledged_total',
-    'Acknowledgements that did not come in time.',
-    ({ replicas }) => replicas?.counts.unacknowledged,
-  )
-  plain(
-    'postern_replica_gaps_total',
-    'Times that announcements may have been missed, so that nothing known counted.',
-    ({ replicas }) => replicas?.counts.gaps,
-  )
-  byLookup(registry, read)
-}
-
-function byLookup(registry: Registry, read: () => Gauges): void {
-  const tiers = 'Look-ups by kind and by what answered them: memory, shared (Redis), source, stale.'
-  registry.registerMetric(
-    gaugeOf('postern_lookups_total', tiers, ['kind', 'tier'], (gauge) => {
-      for (const { name, counts } of read().lookups) {
-        for (const [tier, count] of Object.entries(counts)) gauge.set({ kind: name, tier }, count)
-      }
-    }),
-  )
-  registry.registerMetric(
-    gaugeOf('postern_lookup_entries', 'Entries in memory, by kind.', ['kind'], (gauge) => {
-      for (const { name, size } of read().lookups) gauge.set({ kind: name }, size)
-    }),
-  )
-  const age = 'Time since the last complete revalidation batch began, by kind.'
-  registry.registerMetric(
-    gaugeOf('postern_batch_age_seconds', age, ['kind'], (gauge) => {
-      const { lookups, monotonic } = read()
-      for (const { name, batchAt } of lookups) {
-        if (batchAt !== undefined) gauge.set({ kind: name }, (monotonic - batchAt) / 1_000)
-      }
-    }),
-  )
-}
-
-function gaugeOf(name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => void): Gauge {
-  return new Gauge({
-    name,
-    help,
-    labelNames,
-    registers: [],
-    collect() {
-      collect(this)
-    },
-  })
 }

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import type { QuestionCounts } from '../authenticators/asked.ts'
 import type { Attempts } from '../authenticators/attempts.ts'
 import type { Change } from '../directory/change.ts'
 import type { Batched } from '../directory/revalidation.ts'
@@ -114,6 +115,8 @@ export interface Profile {
   readonly ladder: readonly LadderStep[]
   /** What the batches keep fresh, and what is counted. */
   readonly lookups: readonly Batched[]
+  /** Questions about credentials, where the backend is asked. */
+  readonly questions?: Readonly<QuestionCounts>
   /** A credential of the backend's own for a principal who came with a password; undefined where there is none to make. */
   readonly translate?: ((principal: Principal) => Credential | undefined) | undefined
   /**

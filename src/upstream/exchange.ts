@@ -19,6 +19,14 @@ export type ForwardReport =
   /** The client left first. */
   | { readonly kind: 'aborted'; readonly status: number | undefined }
 
+/** Measures how long the upstream takes to begin its answers. */
+export interface Timing {
+  /** Monotonic milliseconds. */
+  now(): number
+  /** @param waited milliseconds */
+  begun(waited: number): void
+}
+
 /** What an exchange uses of the upstream it belongs to. */
 export interface ExchangeContext {
   readonly pool: Dispatcher
@@ -27,6 +35,7 @@ export interface ExchangeContext {
   readonly observe: ResponseObserver | undefined
   readonly responseHeaders: ResponseHeaders | undefined
   readonly onFailure: (reason: UpstreamFailure, cause: unknown) => void
+  readonly timing: Timing | undefined
 }
 
 type Controller = Dispatcher.DispatchController
@@ -45,6 +54,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #options: Dispatcher.DispatchOptions
   #expectsContinue: boolean
   #controller: Controller | undefined
+  #startedAt = 0
   #status: number | undefined
   #begun = false
   #retried = false
@@ -77,6 +87,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   start(): void {
     if (this.#body !== null) this.#req.pipe(this.#body.on('error', ignore))
     this.#res.once('close', this.#onClientClose)
+    this.#startedAt = this.#context.timing?.now() ?? 0
     this.#context.pool.dispatch(this.#options, this)
   }
 
@@ -99,6 +110,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
     // RFC 9110 §15.2: an interim answer; those that nobody asked for are dropped.
     if (status < 200) return
     this.#status = status
+    const { timing } = this.#context
+    timing?.begun(timing.now() - this.#startedAt)
     const kept = endToEnd(rawOf(controller), headers.connection)
     const begin = (): void => {
       const shown = this.#context.responseHeaders?.(this.#permit, kept) ?? kept

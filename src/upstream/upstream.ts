@@ -5,7 +5,7 @@ import { Pool } from 'undici'
 import { PosternError } from '../errors.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import { Admission, type AdmissionLimits } from './admission.ts'
-import { Exchange, type ForwardReport } from './exchange.ts'
+import { Exchange, type ForwardReport, type Timing } from './exchange.ts'
 import type { UpstreamFailure } from './failure.ts'
 import type { ResponseHeaders, ResponseObserver } from './observer.ts'
 import { ask, type Question, type QuestionAnswer } from './question.ts'
@@ -29,6 +29,7 @@ export interface UpstreamOptions extends AdmissionLimits {
   readonly maxHeaderSize: number
   readonly observe?: ResponseObserver
   readonly responseHeaders?: ResponseHeaders
+  readonly timing?: Timing
   /** Told of every exchange, socket and question that came to nothing for the upstream's fault. */
   onFailure(reason: UpstreamFailure, cause: unknown): void
   /** Told of every request and socket that had to stay outside. */
@@ -97,6 +98,7 @@ class PooledUpstream implements Upstream {
       responseHeaders: options.responseHeaders,
       onFailure: (reason, cause) => options.onFailure(reason, cause),
       onExcess: (excess) => options.onExcess(excess),
+      timing: options.timing,
       sockets: this.sockets,
       handshakeTimeout: options.handshakeTimeout,
     }

@@ -14,6 +14,7 @@ const CLAIMS: Readonly<Record<string, string>> = {
   'cloudflared/config.yml': 'test/proxies/exchanges.test.ts',
   'envoy/ext_authz.yaml': 'test/proxies/exchanges.test.ts',
   'envoy/reverse_proxy.yaml': 'test/proxies/exchanges.test.ts',
+  'grafana/postern.json': 'test/deploy/metrics.test.ts',
   'haproxy/haproxy.cfg': 'test/proxies/exchanges.test.ts',
   'kubernetes/example/secret.yaml': 'test/deploy/kubernetes.test.ts',
   'kubernetes/network-policies.yaml': 'test/deploy/kubernetes.test.ts',
@@ -27,6 +28,7 @@ const CLAIMS: Readonly<Record<string, string>> = {
   'traefik/reverse_proxy.labels.yml': 'test/proxies/recipes.test.ts',
   'traefik/reverse_proxy.yml': 'test/proxies/exchanges.test.ts',
   'traefik/traefik.yml': 'test/proxies/recipes.test.ts',
+  'prometheus/postern.rules.yml': 'test/deploy/metrics.test.ts',
 }
 
 /** What the head of a file says that no test can try. */

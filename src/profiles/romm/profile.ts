@@ -1,4 +1,4 @@
-import { limitGuesses } from '../../authenticators/asked.ts'
+import { countQuestions, limitGuesses } from '../../authenticators/asked.ts'
 import type { Ask } from '../../authenticators/asked.ts'
 import { userPrincipal } from '../../authenticators/memo.ts'
 import { tokenPrincipal } from '../../authenticators/token.ts'
@@ -66,6 +66,7 @@ export class RommProfile implements Profile {
   readonly carrier = rommCarrier
   readonly cookieNames = [SESSION_COOKIE]
   readonly protectedPrefixes = PROTECTED_PREFIXES
+  readonly questions = { asked: 0, refused: 0 }
   readonly guest: Principal | undefined
   readonly authenticator: Authenticator
   readonly ladder: readonly LadderStep[]
@@ -110,10 +111,8 @@ export class RommProfile implements Profile {
     const verdicts = sharedVerdicts(context, options.ask, binding)
     const passwordVerdicts = createPasswordVerdicts(context, options.ask)
     this.#known = { users, sessions, ties, verdicts, passwordVerdicts }
-    const ask = (this.#ask = createAsk(
-      { upstream: context.ask, limits: options.ask },
-      () => this.#instance.state,
-    ))
+    const asking = createAsk({ upstream: context.ask, limits: options.ask }, () => this.#instance.state)
+    const ask = (this.#ask = countQuestions(asking, this.questions))
     const guesses = rommGuesses(users)
     this.guess = guesses.guess
     const { authenticator, steps } = buildLadder({
