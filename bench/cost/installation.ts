@@ -102,7 +102,7 @@ async function documentWith(folder: string, routes: number): Promise<string> {
   // The document in the project's own test facts.
   const romm = JSON.parse(await readFile(DOCUMENT, 'utf8')) as Document
   const model = romm.paths['/api/roms/{id}']
-  const more = Array.from({ length: routes }, (_, i) => [
+  const more = Array.from({ length: routes }, (_, i): [string, unknown] => [
     `/api/more${Math.floor(i / 10)}/{id}/part${i % 10}`,
     model,
   ])
