@@ -61,14 +61,18 @@ export function foldName(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
 }
 
+const NONE: readonly string[] = Object.freeze([])
+
 /** Every value of a header, in order. `name` in lower case. */
-export function valuesOf(headers: RawHeaders, name: string): string[] {
-  const values: string[] = []
+export function valuesOf(headers: RawHeaders, name: string): readonly string[] {
+  let values: string[] | undefined
   for (let i = 0; i + 1 < headers.length; i += 2) {
-    if (headers[i]?.length === name.length && headers[i]?.toLowerCase() === name)
-      values.push(headers[i + 1] ?? '')
+    const found = headers[i] ?? ''
+    if (found.length !== name.length || found.toLowerCase() !== name) continue
+    values ??= []
+    values.push(headers[i + 1] ?? '')
   }
-  return values
+  return values ?? NONE
 }
 
 // reg-name, IPv4 or bracketed IPv6 with an optional port (RFC 9110 §7.2, RFC 3986 §3.2.2), no userinfo.

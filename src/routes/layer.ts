@@ -119,9 +119,8 @@ export class Layer {
   }
 
   /**
-   * The rows that are missing at `template`: for each method what the narrowest rows around it require together.
-   * None where no method has two of them; else one for every method, so that none falls to the row of another
-   * (HEAD to GET, any to `*`).
+   * The rows that are missing at `template`: for each method what the narrowest rows around it require together, where
+   * there are several; and where such a row would speak for another method too (GET for HEAD, `*` for any), a row for that.
    */
   #sharedRows(template: Template): [string, Row][] {
     const around = this.#around(template)
@@ -135,8 +134,10 @@ export class Layer {
       })
       return [[method, narrowest(rows)]]
     })
-    if (found.every(([, rows]) => rows.length < 2)) return []
-    return found.map(([method, rows]) => [method, unite(rows, method, template)])
+    const several = new Map(found.filter(([, rows]) => rows.length > 1))
+    return found
+      .filter(([method]) => speaker(several, method) !== undefined)
+      .map(([method, rows]) => [method, unite(rows, method, template)])
   }
 
   /** The entries that speak for all paths of the template. */
@@ -151,7 +152,7 @@ function shareMethod(a: RouteRule, b: RouteRule): boolean {
   return a.methods === '*' || methods === '*' || a.methods.some((method) => methods.includes(method))
 }
 
-function speaker(rows: ReadonlyMap<string, Row>, method: string): Row | undefined {
+function speaker<T>(rows: ReadonlyMap<string, T>, method: string): T | undefined {
   // RFC 9110 §9.3.2: HEAD is GET without the content.
   return rows.get(method) ?? (method === 'HEAD' ? rows.get('GET') : undefined) ?? rows.get('*')
 }

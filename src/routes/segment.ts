@@ -41,6 +41,7 @@ export function segmentText(segment: Segment): string {
 }
 
 function fitsPiece(text: string, piece: Piece): boolean {
+  if (isAny(piece)) return text !== ''
   const [prefix = '', ...later] = piece
   const suffix = later.pop() ?? ''
   if (!text.startsWith(prefix) || !endsWith(text, suffix)) return false
@@ -52,6 +53,10 @@ function fitsPiece(text: string, piece: Piece): boolean {
     at = found + literal.length
   }
   return at < text.length - suffix.length
+}
+
+function isAny(piece: Piece): boolean {
+  return piece.length === 2 && piece[0] === '' && piece[1] === ''
 }
 
 function implies(narrow: Piece, wide: Piece): boolean {

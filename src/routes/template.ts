@@ -36,10 +36,9 @@ export function parseTemplate(text: string, wildcards: boolean): ParsedTemplate 
 
 /** Segments of a canonical path; the same for its trailing-slash twin. */
 export function segmentsOf(path: string): readonly string[] {
-  const segments = path.split('/')
-  segments.shift()
-  if (segments.at(-1) === '') segments.pop()
-  return segments
+  const from = path.startsWith('/') ? 1 : 0
+  const to = path.endsWith('/') ? path.length - 1 : path.length
+  return to <= from ? [] : path.slice(from, to).split('/')
 }
 
 /** Whether every path of `inner` is one of `outer`'s. */
