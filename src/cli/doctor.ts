@@ -1,17 +1,20 @@
+import type { Status } from '../admin/live.ts'
 import { parseOrigin } from '../config/values.ts'
-import { PosternError } from '../errors.ts'
+import { asPosternError, PosternError } from '../errors.ts'
 import { diagnose } from '../gateway/doctor/doctor.ts'
 import { systemClock } from '../identity/clock.ts'
 import type { Logger } from '../observe/log.ts'
 import { LEVELS, warning } from '../profiles/finding.ts'
 import type { Finding, Fix, Level, Place } from '../profiles/finding.ts'
 import { parseCommand } from './arguments.ts'
-import { CONFIG_OPTIONS, configure, warningLine } from './configure.ts'
+import { configure, warningLine } from './configure.ts'
 import type { CliContext } from './context.ts'
+import { adminClient, LIVE_OPTIONS } from './live/client.ts'
+import type { AdminClient } from './live/client.ts'
 import { whileLooking } from './runtime.ts'
 
 export const DOCTOR_USAGE = [
-  'postern doctor [--public-url URL] [--backend-url URL]… [--json] [--config FILE] [--upstream URL]',
+  'postern doctor [--public-url URL] [--backend-url URL]… [--json] [--admin URL|SOCKET] [--config FILE] [--upstream URL]',
 ]
 
 /** What a script learns without reading: what is wrong at worst. */
@@ -33,24 +36,37 @@ const PLACES: Readonly<Record<Place, string>> = {
  */
 export async function runDoctor(args: readonly string[], context: CliContext): Promise<void> {
   const { values } = parseCommand(args, [], {
-    ...CONFIG_OPTIONS,
+    ...LIVE_OPTIONS,
     'public-url': { type: 'string' },
     'backend-url': { type: 'string', multiple: true, default: [] },
-    json: { type: 'boolean' },
   })
   const addresses = {
     publicUrl: values['public-url'] && originOf(values['public-url']),
     backendUrls: values['backend-url'].map(originOf),
   }
   const { config, warnings } = configure(values, context)
+  const isAsked = config.listen.admin !== 'off' || values.admin !== undefined
+  const admin = isAsked ? adminClient(values, context) : undefined
+  const thorough = { addresses, status: () => statusOf(admin) }
   const remarks = warnings.map((each) => ({ id: 'configuration', ...warning(warningLine(each)) }))
   await whileLooking(config, async (runtime) => {
-    const found = await diagnose({ config, runtime, clock: systemClock, addresses })
+    const found = await diagnose({ config, runtime, clock: systemClock, thorough })
     const findings = [...remarks, ...found]
     if (values.json === true) context.out(JSON.stringify(findings, undefined, 2))
     else for (const line of linesOf(findings)) context.out(line)
     context.endWith(EXIT_CODES[worst(findings)])
   })
+}
+
+/** Undefined where no gateway runs. */
+async function statusOf(admin: AdminClient | undefined): Promise<Status | undefined> {
+  try {
+    // What the gateway of this release sends.
+    return (await admin?.get('/status')) as Status | undefined
+  } catch (cause) {
+    if (asPosternError(cause).code === 'not_running') return undefined
+    throw cause
+  }
 }
 
 /** At a start: what is wrong goes to the log, and nothing waits for it. */

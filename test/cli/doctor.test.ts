@@ -17,7 +17,7 @@ import type { Standin, StandinOptions } from '../support/romm/standin.ts'
 import { freshMariadb, freshPostgres, freshRedis } from '../support/services.ts'
 import { freshFolder, postern, serve, sets } from './processes.ts'
 
-const SERVED = { 'listen.probes': 'off', trustedProxies: 'private' }
+const SERVED = { 'listen.admin': 'off', trustedProxies: 'private' }
 const OTHER_SECRET = 'f'.repeat(64)
 
 interface Report {
@@ -203,15 +203,15 @@ t.test('a wrong secret, and one that RomM makes up at each start', async (t) => 
   const clock = virtualClock(Date.now())
   const first = await freshStandin(t, { csrf: true })
   const settings = { 'upstream.url': first.url, 'romm.secret': fixture.secret }
-  const { port, probesPort } = await freshGateway(t, settings, { clock })
+  const { port, gateway } = await freshGateway(t, settings, { clock })
   await first.close()
   await freshStandin(t, { csrf: true, secret: OTHER_SECRET, port: first.port })
   clock.advance(10_000)
   // A token of the new secret makes the gateway look anew.
   await ask(port, '/api/roms', { headers: as('jwt wrong key') })
-  const changed = await doctor(t, { ...settings, 'listen.probes': `127.0.0.1:${probesPort}` })
+  const changed = await doctor(t, { ...settings, 'listen.admin': gateway.admin ?? '' })
   t.same(changed.wrong, ['romm.secret', 'running'])
-  t.match(changed.of('running'), /^warning\nthe gateway that runs here says: RomM changed its secret/)
+  t.match(changed.of('running'), /^warning\nthe gateway at work says: RomM changed its secret/)
 })
 
 t.test("a Redis that is not RomM's, one that is away, and one that forgets", async (t) => {
@@ -334,6 +334,18 @@ t.test('proxies in front that nobody believes, or everybody', async (t) => {
     /^warning\n.*caddy\.invalid cannot be looked up/,
   )
   t.match(await proxies({ dangerouslyTrustAllProxies: 'true' }), /\ndangerouslyTrustAllProxies: false/)
+})
+
+t.test('a proxy that nobody believes is named as the gateway at work has seen it', async (t) => {
+  const { port, gateway } = await freshGateway(t, all)
+  const settings = { ...all, 'listen.admin': gateway.admin ?? '' }
+  t.match((await doctor(t, settings)).of('running'), /^ok\n/)
+  await ask(port, '/api/roms', { headers: { 'x-forwarded-for': '203.0.113.7' } })
+  const report = await doctor(t, settings)
+  t.same([report.wrong, report.code], [['running'], 1])
+  t.match(report.of('running'), /^warning\n127\.0\.0\.1 sends .*\ntrustedProxies: \[127\.0\.0\.1\]$/)
+  const nobody = await doctor(t, { ...all, 'listen.admin': '127.0.0.1:9' })
+  t.match(nobody.of('running'), /^notice\nno gateway is at work/)
 })
 
 t.test('a public address that leads past Postern, and a backend that answers beside it', async (t) => {

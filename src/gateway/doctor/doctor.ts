@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Status } from '../../admin/live.ts'
 import type { Config } from '../../config/schema.ts'
 import type { Clock } from '../../identity/clock.ts'
 import { examine } from '../../profiles/finding.ts'
@@ -18,19 +19,20 @@ export interface DoctorOptions {
   readonly config: Config
   readonly runtime: Pick<Runtime, 'profile' | 'router' | 'upstream'>
   readonly clock: Clock
-  /**
-   * Given by a person who asks: then the addresses are tried, and so is what leaves a trace at the backend. At a start
-   * it is only looked at what costs next to nothing.
-   */
-  readonly addresses?: Addresses
+  /** Given for a person who asks; at a start it is only looked at what costs next to nothing. */
+  readonly thorough?: {
+    readonly addresses: Addresses
+    /** Of the gateway that is at work; undefined where none answers. */
+    readonly status: () => Promise<Status | undefined>
+  }
 }
 
 /** Looks whether all is well: the backend, what was given of it, and what stands around us. Throws nothing. */
 export async function diagnose(options: DoctorOptions): Promise<Finding[]> {
-  const { config, runtime, clock, addresses } = options
+  const { config, runtime, clock, thorough } = options
   const { router, profile, upstream } = runtime
   const how: Diagnosing = {
-    thorough: addresses !== undefined,
+    thorough: thorough !== undefined,
     requires: async (method, path) => {
       const match = await router.match(method, path)
       return match.kind === 'rule' ? match.rule.requirement : undefined
@@ -43,9 +45,12 @@ export async function diagnose(options: DoctorOptions): Promise<Finding[]> {
     { id: 'redis', look: () => sharedRedis(config) },
   ]
   const asked: Check[] =
-    addresses === undefined
+    thorough === undefined
       ? []
-      : [...reachChecks(config, addresses), { id: 'running', look: () => running(config.listen.probes) }]
+      : [
+          ...reachChecks(config, thorough.addresses),
+          { id: 'running', look: async () => running(await thorough.status()) },
+        ]
   const [general, special, outside] = await Promise.all([
     examine([...upstreamChecks({ config, upstream, clock, routes: router.state }), ...around]),
     profile.diagnose?.(how) ?? [],
