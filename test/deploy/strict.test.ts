@@ -146,6 +146,7 @@ t.test('the user of the Valkey reads sessions, and nothing else', async (t) => {
     () => reader.del(`session:${id}`),
     () => reader.mget('user_sessions:vera'),
     () => reader.keys('*'),
+    () => reader.scan(0),
     () => reader.publish('socketio', '{}'),
     () => reader.subscribe('another'),
     () => reader.config('GET', '*'),
@@ -183,4 +184,15 @@ t.test('its variables, files and users give a gateway every step of the ladder',
       credential,
     )
   t.equal(standin.questions, 0, 'nothing is asked of RomM')
+
+  const { out } = await postern(['doctor', '--json'], { env: { ...env, ...here } })
+  const found = JSON.parse(out) as readonly { readonly id: string; readonly level: string }[]
+  const wrong = found.filter(({ id, level }) => id.startsWith('romm.') && /^(warning|error)$/.test(level))
+  t.same(wrong, [], 'rights and all')
+  t.ok(found.some(({ id, level }) => id === 'romm.database.surplus' && level === 'ok'))
+  t.same(
+    serving.log.filter(({ level }) => Number(level) >= 40),
+    [],
+    'nor is there anything to say at the start',
+  )
 })

@@ -41,8 +41,17 @@ function isAway(redis: Redis): boolean {
   return redis.status !== 'ready'
 }
 
+/** A user who may read sessions and no more, since whoever may list keys has everybody's session, is no trouble. */
 async function unlessAway(redis: Redis, look: () => Promise<Observation>): Promise<Observation[]> {
-  return isAway(redis) ? [] : [await look()]
+  if (isAway(redis)) return []
+  try {
+    return [await look()]
+  } catch (cause) {
+    if (!(cause instanceof Error && cause.message.startsWith('NOPERM'))) throw cause
+    return [
+      notice('it was not looked at: the user of Redis that Postern was given may not do what that takes'),
+    ]
+  }
 }
 
 async function reachable(redis: Redis): Promise<Observation> {
