@@ -8,6 +8,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 
 /** Each path below deploy/, and the test that runs or checks it. */
 const CLAIMS: Readonly<Record<string, string>> = {
+  'README.md': 'test/deploy/claims.test.ts',
   'caddy/forward_auth.Caddyfile': 'test/proxies/exchanges.test.ts',
   'compose/postern-user.sql': 'test/deploy/strict.test.ts',
   'compose/strict.yml': 'test/deploy/strict.test.ts',
@@ -57,4 +58,9 @@ t.test('every claim has its file and its test', async (t) => {
     t.ok(existsSync(join(root, test)) && test.endsWith('.test.ts'), `${test} is there`)
     t.ok(files.includes(claim), `${claim} is there`)
   }
+})
+
+t.test('deploy/README.md names whatever stands beside it', async (t) => {
+  const index = readFileSync(join(root, 'deploy/README.md'), 'utf8')
+  for (const name of readdirSync(join(root, 'deploy'))) if (name !== 'README.md') t.match(index, `](${name}`)
 })
