@@ -29,8 +29,9 @@ export class Answer {
     if (this.#answersEarly) res.shouldKeepAlive = false
     if (reason !== undefined && PRINTABLE.test(reason)) res.writeHead(status, reason, headers)
     else res.writeHead(status, headers)
-    if (length !== undefined) this.#left = Number(length)
-    process.nextTick(flushHead, this)
+    if (length === undefined) process.nextTick(flushHead, this)
+    // The head of an answer that has an end waits for its first piece, and leaves with it in one write.
+    else this.#left = Number(length)
   }
 
   /** @param controller is paused until the client has caught up */

@@ -86,7 +86,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   start(): void {
     if (this.#body !== null) this.#req.pipe(this.#body.on('error', ignore))
-    this.#res.once('close', this.#onClientClose)
+    this.#res.on('close', this.#onClientClose)
     this.#startedAt = this.#context.timing?.now() ?? 0
     this.#context.pool.dispatch(this.#options, this)
   }
@@ -176,7 +176,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #finish(report: ForwardReport): void {
     if (this.#over) return
     this.#over = true
-    this.#res.off('close', this.#onClientClose)
     this.#done(report)
   }
 
