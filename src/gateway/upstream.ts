@@ -6,6 +6,7 @@ import type { Logger } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import type { AskUpstream, Profile } from '../profiles/profile.ts'
+import { anyNamed, isNamed } from '../request/names.ts'
 import type { RawHeaders } from '../request/request.ts'
 import { createUpstream } from '../upstream/upstream.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -83,7 +84,7 @@ export function watchUpstream(parts: UpstreamParts): WatchedUpstream {
 }
 
 /** What only the gateway says of an answer; a backend that says it too would be taken for the gateway. */
-const OURS: ReadonlySet<string> = new Set(['x-request-id', 'postern-reason'])
+const isOurs = anyNamed(['x-request-id', 'postern-reason'])
 
 function responseHeaders(
   { config, cors, profile, changes }: UpstreamParts,
@@ -96,9 +97,8 @@ function responseHeaders(
   const kept: string[] = []
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const [name = '', value = ''] = [headers[i], headers[i + 1]]
-    const lower = name.toLowerCase()
-    if (OURS.has(lower)) continue
-    if (lower === 'set-cookie' && cookieNames.includes(cookieName(value))) {
+    if (isOurs(name)) continue
+    if (isNamed(name, 'set-cookie') && cookieNames.includes(cookieName(value))) {
       if (stripped) continue
       void changes.note(profile().changedByCookie(permit, value))
     }

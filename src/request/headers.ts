@@ -1,3 +1,4 @@
+import { isNamed } from './names.ts'
 import type { ClientInfo, RawHeaders } from './request.ts'
 
 /**
@@ -67,8 +68,7 @@ const NONE: readonly string[] = Object.freeze([])
 export function valuesOf(headers: RawHeaders, name: string): readonly string[] {
   let values: string[] | undefined
   for (let i = 0; i + 1 < headers.length; i += 2) {
-    const found = headers[i] ?? ''
-    if (found.length !== name.length || found.toLowerCase() !== name) continue
+    if (!isNamed(headers[i] ?? '', name)) continue
     values ??= []
     values.push(headers[i + 1] ?? '')
   }
@@ -100,8 +100,12 @@ const LONGEST_KNOWN = 64
 
 /** Whether a body follows (RFC 9112 §6.3). */
 export function announcesBody(headers: RawHeaders): boolean {
-  if (valuesOf(headers, 'transfer-encoding').length > 0) return true
-  return valuesOf(headers, 'content-length').some((length) => length !== '0')
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i] ?? ''
+    if (isNamed(name, 'transfer-encoding')) return true
+    if (isNamed(name, 'content-length') && headers[i + 1] !== '0') return true
+  }
+  return false
 }
 
 export interface Hygiene {

@@ -1,10 +1,11 @@
+import { anyNamed, isNamed } from '../request/names.ts'
 import type { RawHeaders } from '../request/request.ts'
 
 /** As the forwarder gives it; an array when the header came several times, whatever Node's types say. */
 export type HeaderValue = string | readonly string[] | undefined
 
 // RFC 9110 §7.6.1 and §11.7.1: they speak to the next hop, which is us.
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
+const isHopByHop = anyNamed([
   'connection',
   'keep-alive',
   'proxy-authenticate',
@@ -22,45 +23,32 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
  * @param connection the response's `Connection`, whose names are hop-by-hop too
  */
 export function endToEnd(raw: readonly (Buffer | string)[], connection: HeaderValue): string[] {
-  const listed = connection === undefined ? NONE : namesOf(String(connection))
+  const isListed = connection === undefined ? undefined : listedIn(String(connection))
   const kept: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = latin1(raw[i])
-    const lower = name.toLowerCase()
-    if (HOP_BY_HOP.has(lower) || listed.has(lower)) continue
+    if (isHopByHop(name) || isListed?.(name) === true) continue
     kept.push(name, latin1(raw[i + 1]))
   }
   return kept
 }
 
-const NONE: ReadonlySet<string> = new Set()
 const USUAL = /^(?:close|keep-alive|upgrade)$/i
 
-function namesOf(connection: string): ReadonlySet<string> {
-  if (USUAL.test(connection)) return NONE
-  return new Set(connection.split(',').map((name) => name.trim().toLowerCase()))
+function listedIn(connection: string): ((name: string) => boolean) | undefined {
+  if (USUAL.test(connection)) return undefined
+  return anyNamed(connection.split(',').map((name) => name.trim().toLowerCase()))
 }
 
 function latin1(text: Buffer | string | undefined): string {
   return typeof text === 'string' ? text : (text?.toString('latin1') ?? '')
 }
 
-/** RFC 9112 §6.3: a request has a body if and only if one of these two says so. */
-export function announcesBody(headers: RawHeaders): boolean {
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const { length } = headers[i] ?? ''
-    if (length !== 14 && length !== 17) continue
-    const name = headers[i]?.toLowerCase()
-    if (name === 'transfer-encoding' || (name === 'content-length' && headers[i + 1] !== '0')) return true
-  }
-  return false
-}
-
 /** `headers` as the forwarder takes them: a copy, less `Expect`, which is answered here and goes no further. */
 export function outgoing(headers: RawHeaders): string[] {
   const copy = headers.slice()
   for (let i = copy.length - 2; i >= 0; i -= 2) {
-    if (copy[i]?.length === 6 && copy[i]?.toLowerCase() === 'expect') copy.splice(i, 2)
+    if (isNamed(copy[i] ?? '', 'expect')) copy.splice(i, 2)
   }
   return copy
 }
@@ -68,7 +56,7 @@ export function outgoing(headers: RawHeaders): string[] {
 /** The first value of a header. */
 export function valueOf(headers: RawHeaders, lowerName: string): string | undefined {
   for (let i = 0; i + 1 < headers.length; i += 2) {
-    if (headers[i]?.toLowerCase() === lowerName) return headers[i + 1]
+    if (isNamed(headers[i] ?? '', lowerName)) return headers[i + 1]
   }
   return undefined
 }

@@ -2,6 +2,7 @@ import type { Credential } from '../../identity/credential.ts'
 import type { CredentialCarrier, Presented } from '../../pipeline/decision.ts'
 import { writeAuthorization } from '../../request/authorization.ts'
 import { valuesOf } from '../../request/headers.ts'
+import { isNamed } from '../../request/names.ts'
 import type { RawHeaders } from '../../request/request.ts'
 import { decodeBase64 } from './base64.ts'
 import { splitCookies, splitOnSpace } from './cookies.ts'
@@ -32,6 +33,7 @@ export const rommCarrier: CredentialCarrier = {
     for (let i = 0; i + 1 < headers.length; i += 2) {
       const name = headers[i] ?? ''
       const value = headers[i + 1] ?? ''
+      // Names of letters alone: no other spelling folds to them.
       if (isNamed(name, 'cookie')) cookies.push(value)
       else if (!isNamed(name, 'authorization')) out.push(name, value)
     }
@@ -41,11 +43,6 @@ export const rommCarrier: CredentialCarrier = {
     if (authorization !== undefined) out.push('Authorization', authorization)
     return out
   },
-}
-
-/** @param wanted letters alone: no other spelling folds to them */
-function isNamed(name: string, wanted: string): boolean {
-  return name.length === wanted.length && name.toLowerCase() === wanted
 }
 
 /** The cookies that came, with the session that was decided on and no other. */

@@ -2,6 +2,7 @@ import type { Credential } from '../../identity/credential.ts'
 import type { CredentialCarrier } from '../../pipeline/decision.ts'
 import { writeAuthorization } from '../../request/authorization.ts'
 import { valuesOf } from '../../request/headers.ts'
+import { isNamed } from '../../request/names.ts'
 import type { RawHeaders } from '../../request/request.ts'
 import { hasControl, isWhole, normalPassword } from './text.ts'
 
@@ -76,7 +77,7 @@ function withoutAuthorization(headers: RawHeaders): string[] {
   const out: string[] = []
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i] ?? ''
-    if (name.toLowerCase() !== 'authorization') out.push(name, headers[i + 1] ?? '')
+    if (!isNamed(name, 'authorization')) out.push(name, headers[i + 1] ?? '')
   }
   return out
 }
