@@ -6,12 +6,13 @@ import { DEMO_USAGE, runDemo } from './cli/demo/demo.ts'
 import { DOCS_USAGE, runDocs } from './cli/docs.ts'
 import { DOCTOR_USAGE, runDoctor } from './cli/doctor.ts'
 import { EXPLAIN_USAGE, runExplain } from './cli/explain.ts'
+import { INIT_USAGE, runInit } from './cli/init/init.ts'
 import { KEYS_USAGE, runKeys } from './cli/keys.ts'
 import { ROUTES_USAGE, runRoutes } from './cli/routes.ts'
 import { runStatus, STATUS_USAGE } from './cli/live/status.ts'
 import { runTail, TAIL_USAGE } from './cli/live/tail.ts'
 import { runWho, WHO_USAGE } from './cli/live/who.ts'
-import { createReadSecret } from './cli/secret.ts'
+import { createAsk, createReadSecret } from './cli/secret.ts'
 import { runServe, SERVE_USAGE } from './cli/serve.ts'
 import { runToken, TOKEN_USAGE } from './cli/token.ts'
 import { runUser, USER_USAGE } from './cli/user.ts'
@@ -26,6 +27,7 @@ interface Command {
 const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['serve', { usage: SERVE_USAGE, run: runServe }],
   ['check', { usage: CHECK_USAGE, run: runCheck }],
+  ['init', { usage: INIT_USAGE, run: runInit }],
   ['doctor', { usage: DOCTOR_USAGE, run: runDoctor }],
   ['routes', { usage: ROUTES_USAGE, run: runRoutes }],
   ['explain', { usage: EXPLAIN_USAGE, run: runExplain }],
@@ -97,6 +99,7 @@ async function main(args: readonly string[]): Promise<number> {
     endWith: (code) => (ending = code),
     env: process.env,
     readSecret: createReadSecret(process.stdin, process.stderr),
+    ask: createAsk(process.stdin, process.stderr),
     now: () => systemClock.now(),
     signals: signals(),
   }

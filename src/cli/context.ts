@@ -9,6 +9,8 @@ export interface CliContext {
   readonly env: Readonly<Record<string, string | undefined>>
   /** One line that nobody sees: from the terminal without echo, or the first of the standard input. */
   readonly readSecret: (prompt: string) => Promise<string>
+  /** What somebody at the terminal answers; undefined where nobody sits there. */
+  readonly ask: (question: string) => Promise<string | undefined>
   /** Milliseconds since the epoch. */
   readonly now: () => number
   readonly signals: {

@@ -30,6 +30,20 @@ export function createReadSecret(
   }
 }
 
+/** Asks whoever sits at the terminal. @param screen where the question is written */
+export function createAsk(keyboard: Keyboard, screen: NodeJS.WritableStream): CliContext['ask'] {
+  return async (question) => {
+    if (keyboard.isTTY !== true) return undefined
+    const lines = createInterface({ input: keyboard, output: screen })
+    screen.write(question)
+    try {
+      return (await firstLine(lines)).trim()
+    } finally {
+      lines.close()
+    }
+  }
+}
+
 async function firstLine(lines: ReturnType<typeof createInterface>): Promise<string> {
   const given = new AbortController()
   // Also after Ctrl-C and Ctrl-D.

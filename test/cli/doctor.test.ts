@@ -45,6 +45,7 @@ async function doctor(
     out: (line) => (text += line),
     err: () => undefined,
     endWith: (given) => (code = given),
+    ask: async () => undefined,
     env: {},
     readSecret: () => Promise.reject(new Error('nobody is asked')),
     now: Date.now,

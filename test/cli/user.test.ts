@@ -44,6 +44,7 @@ function terminal(t: Test, typed = 'correct horse'): Terminal {
           return typed
         },
         endWith: () => undefined,
+        ask: async () => undefined,
         now: () => clock.now(),
         env,
         signals: {
