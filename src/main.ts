@@ -9,6 +9,14 @@ import { EXPLAIN_USAGE, runExplain } from './cli/explain.ts'
 import { INIT_USAGE, runInit } from './cli/init/init.ts'
 import { KEYS_USAGE, runKeys } from './cli/keys.ts'
 import { ROUTES_USAGE, runRoutes } from './cli/routes.ts'
+import {
+  BLOCK_USAGE,
+  BLOCKS_USAGE,
+  runBlock,
+  runBlocks,
+  runUnblock,
+  UNBLOCK_USAGE,
+} from './cli/live/block.ts'
 import { runStatus, STATUS_USAGE } from './cli/live/status.ts'
 import { runTail, TAIL_USAGE } from './cli/live/tail.ts'
 import { runWho, WHO_USAGE } from './cli/live/who.ts'
@@ -34,6 +42,9 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['status', { usage: STATUS_USAGE, run: runStatus }],
   ['who', { usage: WHO_USAGE, run: runWho }],
   ['tail', { usage: TAIL_USAGE, run: runTail }],
+  ['block', { usage: BLOCK_USAGE, run: runBlock }],
+  ['blocks', { usage: BLOCKS_USAGE, run: runBlocks }],
+  ['unblock', { usage: UNBLOCK_USAGE, run: runUnblock }],
   ['keys', { usage: KEYS_USAGE, run: runKeys }],
   ['user', { usage: USER_USAGE, run: runUser }],
   ['token', { usage: TOKEN_USAGE, run: runToken }],

@@ -1,3 +1,4 @@
+import type { Block, Blockable } from '../directory/mark.ts'
 import type { MaybePromise } from '../pipeline/outcome.ts'
 import type { LadderStep } from '../profiles/profile.ts'
 import type { RouterState } from '../routes/live.ts'
@@ -49,6 +50,23 @@ export interface LookupStatus {
   readonly batchAge: number | undefined
 }
 
+/** Whom to block, for how long. */
+export interface BlockRequest {
+  readonly kind: Blockable
+  readonly what: string
+  /** Milliseconds. */
+  readonly for: number
+  readonly why?: string
+}
+
+/** How far a block, or its end, has got. */
+export interface Reach {
+  /** Other replicas that were told; undefined for one that shares nothing. */
+  readonly told: number | undefined
+  /** Those of them that did not say in time that they have taken it in. */
+  readonly missed: number
+}
+
 /** What an operator sees of a running gateway, and does to it. */
 export interface Live {
   status(): MaybePromise<Status>
@@ -56,6 +74,15 @@ export interface Live {
   who(since: number): MaybePromise<readonly Seen[]>
   /** @param id of the request, as its client was told */
   refusal(id: string): MaybePromise<Refusal | undefined>
+  /** Those in force, the one that ends first in front. */
+  blocks(): MaybePromise<readonly Block[]>
+  /** @throws PosternError `usage` for what cannot be blocked */
+  block(request: BlockRequest): Promise<{ readonly block: Block; readonly reach: Reach }>
+  /** @returns undefined where there is none */
+  unblock(
+    kind: Blockable,
+    what: string,
+  ): Promise<{ readonly block: Block; readonly reach: Reach } | undefined>
   /** @param told of each decision from now on. @returns what ends it */
   tail(told: (line: TimedLine) => void): () => void
 }

@@ -1,7 +1,9 @@
 import fastify from 'fastify'
-import type { FastifyInstance, FastifyPluginCallback } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifyPluginCallback } from 'fastify'
+import { BLOCKABLE } from '../directory/mark.ts'
+import { asPosternError } from '../errors.ts'
 import { foreignPage } from './guard.ts'
-import type { Live } from './live.ts'
+import type { BlockRequest, Live } from './live.ts'
 import { jsonLines } from './stream.ts'
 
 export type OwnServer = FastifyInstance
@@ -19,6 +21,8 @@ export function createServer(...parts: readonly Part[]): OwnServer {
   return app
 }
 
+type Blocked = Pick<BlockRequest, 'kind' | 'what'>
+
 /** Which of the lines are wanted. */
 const FILTERS = { all: undefined, denied: 'deny', 'would-deny': 'would_deny' } as const
 type Filter = keyof typeof FILTERS
@@ -29,6 +33,13 @@ type Filter = keyof typeof FILTERS
  */
 export function adminPart(live: Live, name: string | undefined): Part {
   return (app, _options, done) => {
+    // What a page could send without asking first (Fetch §4.8: a form's or plain text) is not read.
+    app.removeContentTypeParser('text/plain')
+    app.setErrorHandler((error: FastifyError, _request, reply) => {
+      const { code } = asPosternError(error)
+      const status = code === 'usage' ? 400 : (error.statusCode ?? 500)
+      return reply.code(status).send({ error: status < 500 ? error.message : 'Something went wrong.' })
+    })
     app.addHook('onRequest', async (request, reply) => {
       const refused = foreignPage(request.headers, name)
       if (refused !== undefined) return reply.code(403).send({ error: refused })
@@ -42,6 +53,16 @@ export function adminPart(live: Live, name: string | undefined): Part {
       const refusal = await live.refusal(params.id)
       return refusal ?? reply.code(404).send({ error: 'No such refusal is remembered.' })
     })
+    app.get('/blocks', () => live.blocks())
+    app.post<{ Body: BlockRequest }>('/blocks', { schema: { body: BLOCK } }, ({ body }) => live.block(body))
+    app.delete<{ Params: Blocked }>(
+      '/blocks/:kind/:what',
+      { schema: { params: BLOCKED } },
+      async ({ params }, reply) => {
+        const lifted = await live.unblock(params.kind, params.what)
+        return lifted ?? reply.code(404).send({ error: 'There is no such block.' })
+      },
+    )
     app.get<{ Querystring: { only: Filter } }>(
       '/tail',
       { schema: { querystring: ONLY } },
@@ -59,6 +80,17 @@ export function adminPart(live: Live, name: string | undefined): Part {
   }
 }
 
+const TEXT = { type: 'string', minLength: 1, maxLength: 256 } as const
+const BLOCKED = {
+  type: 'object',
+  required: ['kind', 'what'],
+  properties: { kind: { type: 'string', enum: BLOCKABLE }, what: TEXT },
+} as const
+const BLOCK = {
+  ...BLOCKED,
+  required: ['kind', 'what', 'for'],
+  properties: { ...BLOCKED.properties, for: { type: 'number', exclusiveMinimum: 0 }, why: TEXT },
+} as const
 const SINCE = { type: 'object', properties: { since: { type: 'number', default: 0 } } } as const
 const ONLY = {
   type: 'object',

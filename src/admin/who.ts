@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { sessionDigest } from '../directory/digest.ts'
+import { sessionName } from '../directory/blocks.ts'
 import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { Denial } from '../pipeline/decision.ts'
@@ -54,14 +54,6 @@ const MOST_KNOWN = 5_000
 /** Whoever is nobody can make up as many as they like: they must not push out those who are somebody. */
 const MOST_STRANGERS = 1_000
 const LONGEST_CLIENT = 120
-
-/** Hexadecimal digits: enough that no two sessions of a home server share them. */
-const SESSION_DIGITS = 16
-
-/** What a session is called where its id, a credential, must not stand. */
-function sessionName(id: string): string {
-  return sessionDigest(id).slice(0, SESSION_DIGITS)
-}
 
 /** Who was here lately. Bounded; told of every decision, so it costs a look at one entry. */
 export class Who {

@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts'
+import { Blocks } from '../directory/blocks.ts'
 import { PosternError } from '../errors.ts'
 import { Runtime } from '../gateway/runtime.ts'
 import { systemClock } from '../identity/clock.ts'
@@ -32,6 +33,7 @@ export async function whileLooking(config: Config, work: (runtime: Runtime) => P
     clock: systemClock,
     logger: createLogger('silent', { write: () => undefined }),
     metrics,
+    blocks: new Blocks(systemClock),
   })
   try {
     await work(runtime)

@@ -1,10 +1,18 @@
 import { parseChange } from './change.ts'
 import type { Change } from './change.ts'
+import { parseMark } from './mark.ts'
+import type { Mark } from './mark.ts'
 import { seal, unseal } from './seal.ts'
 
 /** What replicas tell each other; `number` rises with every message of one sender. */
 export type Message = { readonly from: string; readonly number: number } & (
-  | { readonly kind: 'change'; readonly changes: readonly Change[]; readonly generation: string }
+  | {
+      readonly kind: 'change'
+      readonly changes: readonly Change[]
+      /** Undefined where the sender marked nothing. */
+      readonly marks?: readonly Mark[] | undefined
+      readonly generation: string
+    }
   /** `generation` from one that has just joined. */
   | { readonly kind: 'present'; readonly generation: string | undefined; readonly about: unknown }
   | { readonly kind: 'acknowledged'; readonly to: string; readonly of: number }
@@ -36,7 +44,7 @@ export class MessageSeal {
 /** Its signature says that it is one of ours, its shape that it is of our release or one that speaks as it does. */
 function parse(json: unknown): Message | undefined {
   if (typeof json !== 'object' || json === null) return undefined
-  const { from, number, kind, changes, generation, about, to, of } = { ...json } as Readonly<
+  const { from, number, kind, changes, marks, generation, about, to, of } = { ...json } as Readonly<
     Record<string, unknown>
   >
   if (typeof from !== 'string' || typeof number !== 'number') return undefined
@@ -46,5 +54,6 @@ function parse(json: unknown): Message | undefined {
   if (kind === 'acknowledged')
     return typeof to === 'string' && typeof of === 'number' ? { kind, from, number, to, of } : undefined
   if (kind !== 'change' || !Array.isArray(changes) || typeof generation !== 'string') return undefined
-  return { kind, from, number, generation, changes: changes.map(parseChange) }
+  const known = Array.isArray(marks) ? marks.flatMap((mark) => parseMark(mark) ?? []) : undefined
+  return { kind, from, number, generation, changes: changes.map(parseChange), marks: known }
 }

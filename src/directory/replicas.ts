@@ -1,6 +1,7 @@
 import type { Clock } from '../identity/clock.ts'
 import type { Change } from './change.ts'
 import type { Channel } from './channel.ts'
+import type { Mark } from './mark.ts'
 import { MessageSeal } from './message.ts'
 import type { Message } from './message.ts'
 
@@ -17,6 +18,8 @@ export interface ReplicasOptions {
   readonly revokeWait: number
   /** Another replica announced it; it is acknowledged when this returns. */
   readonly onChange: (changes: readonly Change[]) => void
+  /** The same of what it marked. */
+  readonly onMarks?: (marks: readonly Mark[]) => void
   /** Announcements may have been missed. */
   readonly onGap: () => void
   /** What the others shall know of this one; JSON. */
@@ -103,11 +106,11 @@ export class Replicas {
   }
 
   /** Resolves when every live replica has acknowledged, or the time to wait for them is over. It never fails. */
-  async announce(changes: readonly Change[]): Promise<void> {
+  async announce(changes: readonly Change[], marks?: readonly Mark[]): Promise<void> {
     const { clock, newId, revokeWait } = this.#options
     this.counts.announced++
     const pending = new Set(this.joined ? this.live.map(({ id }) => id) : [])
-    const number = this.#send({ kind: 'change', changes, generation: newId() })
+    const number = this.#send({ kind: 'change', changes, marks, generation: newId() })
     this.#unheard.add(number)
     if (pending.size === 0) return
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -199,7 +202,8 @@ export class Replicas {
     this.#take(message)
     switch (message.kind) {
       case 'change':
-        this.#options.onChange(message.changes)
+        if (message.changes.length > 0) this.#options.onChange(message.changes)
+        if (message.marks !== undefined) this.#options.onMarks?.(message.marks)
         this.#send({ kind: 'acknowledged', to: message.from, of: message.number })
         break
       case 'present':

@@ -25,6 +25,7 @@ const COUNTED = {
   not_a_login: false,
   ambiguous_user: false,
   revoked: false,
+  blocked: false,
 } as const satisfies Record<Rejection, boolean>
 
 /** @param shared where replicas count together */

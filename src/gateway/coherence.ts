@@ -1,11 +1,13 @@
 import type { RingSummary } from '../assertion/keys.ts'
 import type { Config } from '../config/schema.ts'
+import type { Blocks } from '../directory/blocks.ts'
 import type { Change } from '../directory/change.ts'
 import { startRevalidation } from '../directory/revalidation.ts'
 import type { Revalidation } from '../directory/revalidation.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Logger } from '../observe/log.ts'
 import type { Profile } from '../profiles/profile.ts'
+import { Blocking } from './blocking.ts'
 import { Changes } from './changes.ts'
 import { KeyAgreement } from './keys.ts'
 import { SharedRedis } from './shared.ts'
@@ -15,6 +17,7 @@ export interface CoherenceOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly profile: () => Profile
+  readonly blocks: Blocks
 }
 
 /** Milliseconds within which changes make one look at the sockets: there may be many of both. */
@@ -25,6 +28,7 @@ export class Coherence {
   readonly #options: CoherenceOptions
   readonly changes: Changes
   readonly shared: SharedRedis | undefined
+  readonly blocking: Blocking
   #agreement: KeyAgreement | undefined
   #batches: Revalidation | undefined
   #look: () => void = () => undefined
@@ -32,7 +36,12 @@ export class Coherence {
 
   constructor(options: CoherenceOptions) {
     this.#options = options
-    const { config, clock, profile } = options
+    const { config, clock, profile, blocks } = options
+    this.blocking = new Blocking({
+      ...{ blocks, clock },
+      shared: () => this.shared,
+      onBlocked: () => this.#look(),
+    })
     this.changes = new Changes({
       clock,
       profile,
@@ -47,7 +56,11 @@ export class Coherence {
       new SharedRedis(config.redis, {
         ...options,
         onChange: (changes: readonly Change[]) => this.changes.take(changes),
-        onGap: () => this.changes.doubt(),
+        onMarks: (marks) => this.blocking.take(marks),
+        onGap: () => {
+          this.changes.doubt()
+          this.blocking.readAgain()
+        },
         about: () => this.#agreement?.about(),
       })
   }
@@ -72,6 +85,8 @@ export class Coherence {
 
   /** For which this replica must not serve. */
   get disagreement(): string | undefined {
+    if (this.blocking.isBehind && this.shared?.isAway === false)
+      return 'redis: who is blocked has not been read yet'
     return this.#agreement?.trouble(this.shared?.replicas?.live ?? [])
   }
 
@@ -85,6 +100,7 @@ export class Coherence {
   stop(): void {
     this.#cancelLook?.()
     this.changes.stop()
+    this.blocking.stop()
     this.#batches?.stop()
   }
 

@@ -4,6 +4,7 @@ import type { Health } from '../admin/probes.ts'
 import { Recent } from '../admin/recent.ts'
 import { adminPart } from '../admin/server.ts'
 import type { Config } from '../config/schema.ts'
+import { Blocks } from '../directory/blocks.ts'
 import { EdgeServer } from '../edge/server.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Logger } from '../observe/log.ts'
@@ -44,7 +45,7 @@ export interface Gateway {
 /** @throws PosternError `config_invalid`, `keys_unusable`, `listen_failed` */
 export async function startGateway(config: Config, context: GatewayContext): Promise<Gateway> {
   const metrics = createMetrics(() => runtime.gauges())
-  const kept = { ...context, metrics, recent: new Recent(context.clock) }
+  const kept = { ...context, metrics, recent: new Recent(context.clock), blocks: new Blocks(context.clock) }
   let runtime = await Runtime.start(config, kept)
   let draining = false
 

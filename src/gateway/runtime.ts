@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Health } from '../admin/probes.ts'
 import type { Attempts } from '../authenticators/attempts.ts'
+import { withBlocks } from '../authenticators/blocked.ts'
 import { withImplied } from '../authenticators/implied.ts'
+import type { Blocks } from '../directory/blocks.ts'
 import { PosternError } from '../errors.ts'
 import type { Config } from '../config/schema.ts'
 import type { Cors } from '../edge/cors.ts'
@@ -23,10 +25,9 @@ import type { Profile, ProfileContext } from '../profiles/profile.ts'
 import type { ClientResolver } from '../request/client.ts'
 import { createLiveRouter } from '../routes/live.ts'
 import type { LiveRouter } from '../routes/live.ts'
-import { readRules } from '../routes/rules.ts'
-import type { RouteLayer } from '../routes/table.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { createAttempts, limitAttempts } from './attempts.ts'
+import type { Blocking } from './blocking.ts'
 import { createClients } from './clients.ts'
 import { corsOf } from './cors.ts'
 import { Coherence } from './coherence.ts'
@@ -35,7 +36,8 @@ import { documentOptions } from './document.ts'
 import { createOutgoing } from './identity.ts'
 import type { Outgoing } from './identity.ts'
 import { createProfile } from './profile.ts'
-import { socketOrigins, watchSockets } from './sockets.ts'
+import { operatorLayer } from './rules.ts'
+import { isBlocked, socketOrigins, watchSockets } from './sockets.ts'
 import { watchUpstream } from './upstream.ts'
 import type { WatchedUpstream } from './upstream.ts'
 
@@ -46,6 +48,7 @@ export interface RuntimeContext {
   readonly metrics: Metrics
   /** Told of every decision; undefined where none is made. */
   readonly recent?: DecisionRecord
+  readonly blocks: Blocks
 }
 
 /** Milliseconds that a batch may take; with `cache.revalidate` it makes the published bound. */
@@ -130,6 +133,10 @@ export class Runtime {
     return started(this.#decisions)
   }
 
+  get blocking(): Blocking {
+    return this.#coherence.blocking
+  }
+
   health(): Health {
     const { state } = this.router
     const { shared: redis, disagreement } = this.#coherence
@@ -181,6 +188,7 @@ export class Runtime {
     const { clients, stop } = await createClients(this.config, clock, logger)
     this.#stops.push(stop)
     await Promise.all([this.#coherence.shared?.settled(), this.profile.start(() => this.router.rebuild())])
+    await this.#coherence.blocking.read()
     await this.router.start()
     const identity = this.#identity()
     this.#stops.push(this.#startWatching(identity))
@@ -190,6 +198,7 @@ export class Runtime {
       outgoing: outgoing.decide,
       sockets: { origins: socketOrigins(this.config) },
       attempts: limitAttempts(this.#attempts, this.profile),
+      isBlocked: ({ address }) => this.#context.blocks.holdsAddress(address),
     }
     await this.#startHandlers(this.#parts, outgoing, clients)
   }
@@ -228,7 +237,12 @@ export class Runtime {
   #identity(): DecideOptions['identity'] {
     const { carrier, authenticator, isRevoked, guest } = this.profile
     const { scopes, conflict } = this.config
-    return { carrier, isRevoked, guest, conflict, authenticator: withImplied(authenticator, scopes.implies) }
+    const { blocks } = this.#context
+    return {
+      ...{ carrier, guest, conflict },
+      isRevoked: (credential) => blocks.holdsCredential(credential) || (isRevoked?.(credential) ?? false),
+      authenticator: withBlocks(withImplied(authenticator, scopes.implies), blocks),
+    }
   }
 
   #profileContext(): ProfileContext {
@@ -264,14 +278,11 @@ export class Runtime {
   /** Batches; and looks at the sockets, regularly and after each batch. */
   #startWatching({ authenticator }: DecideOptions['identity']): () => void {
     const { revalidate: interval } = this.config.cache
-    // A socket that only the gateway holds for dead is the backend's to close.
-    if (this.config.enforcement !== 'enforce') {
-      this.#coherence.start(() => undefined)
-      return () => undefined
-    }
     const { look, stop } = watchSockets({
       sockets: this.upstream.sockets,
-      authenticator,
+      // A socket that only the gateway holds for dead is the backend's to close, while nothing is enforced.
+      authenticator: this.config.enforcement === 'enforce' ? authenticator : undefined,
+      isRefused: (permit) => isBlocked(this.#context.blocks, permit),
       clock: this.#context.clock,
       interval,
       patience: interval + BATCH_DEADLINE,
@@ -283,15 +294,6 @@ export class Runtime {
 
 /** Stands for whatever the explained principal would have brought. */
 const EXPLAINED: Credential = { kind: 'malformed', why: 'explained' }
-
-function operatorLayer(config: Config): RouteLayer {
-  const reading = readRules(config.rules)
-  if (reading.ok) return reading.layer
-  throw new PosternError(
-    'config_invalid',
-    reading.problems.map(({ path, message }) => `${path}: ${message}`).join('\n'),
-  )
-}
 
 function started<T>(part: T | undefined): T {
   if (part === undefined) throw new PosternError('internal', 'used before it was started')

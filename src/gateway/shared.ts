@@ -6,10 +6,14 @@ import { digestOf } from '../directory/digest.ts'
 import { connectRedis, settled } from '../directory/redis.ts'
 import { Replicas } from '../directory/replicas.ts'
 import type { ReplicasOptions } from '../directory/replicas.ts'
+import { SharedMarks } from '../directory/shared-marks.ts'
 import type { Logger } from '../observe/log.ts'
 import type { SharedStore } from '../profiles/profile.ts'
 
-export interface SharedOptions extends Pick<ReplicasOptions, 'clock' | 'onChange' | 'onGap' | 'about'> {
+export interface SharedOptions extends Pick<
+  ReplicasOptions,
+  'clock' | 'onChange' | 'onMarks' | 'onGap' | 'about'
+> {
   readonly config: Config
   readonly logger: Logger
 }
@@ -22,6 +26,8 @@ export class SharedRedis {
   /** Undefined where nothing proves who is one of them. */
   readonly replicas: Replicas | undefined
   readonly store: SharedStore | undefined
+  /** What was marked, for replicas that were not there. */
+  readonly marks: SharedMarks | undefined
   #away = false
 
   constructor(settings: NonNullable<Config['redis']>, options: SharedOptions) {
@@ -44,6 +50,7 @@ export class SharedRedis {
       place: channel,
       revokeWait: config.cache.revokeWait,
     }))
+    this.marks = new SharedMarks({ redis, secret, name: `postern:marks:${place}` })
     this.store = { redis, secret, generation: () => replicas.generation }
   }
 
@@ -54,6 +61,10 @@ export class SharedRedis {
     readonly place: string
   } {
     return { redis: this.#redis, secret: this.store?.secret, place: this.#place }
+  }
+
+  get isAway(): boolean {
+    return this.#away
   }
 
   get trouble(): string | undefined {

@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts'
+import type { Blocks } from '../directory/blocks.ts'
 import type { Clock } from '../identity/clock.ts'
 import { attempt, chain } from '../pipeline/maybe.ts'
 import type { Authenticator, Outcome } from '../pipeline/outcome.ts'
@@ -7,7 +8,10 @@ import type { SocketRegistry } from '../upstream/sockets.ts'
 
 export interface SocketWatchOptions {
   readonly sockets: SocketRegistry
-  readonly authenticator: Authenticator
+  /** Undefined where the backend alone says what is dead. */
+  readonly authenticator: Authenticator | undefined
+  /** Whoever it was opened by is refused, whatever their credential is worth. */
+  readonly isRefused: (permit: Permit) => boolean
   readonly clock: Clock
   /** Milliseconds between two looks at every open socket. */
   readonly interval: number
@@ -40,10 +44,11 @@ export function watchSockets(options: SocketWatchOptions): SocketWatch {
 }
 
 function confirm(options: SocketWatchOptions, permit: Permit, confirmedAt: WeakMap<Permit, number>): void {
-  const { sockets, authenticator, clock, patience } = options
+  const { sockets, authenticator, clock, patience, isRefused } = options
   const { credential, principal } = permit
+  if (isRefused(permit)) return sockets.close(permit)
   // The guest has no credential that could die; what expires does so whatever anybody says.
-  if (credential === undefined || principal === undefined) return
+  if (authenticator === undefined || credential === undefined || principal === undefined) return
   if (!confirmedAt.has(permit)) confirmedAt.set(permit, clock.monotonic())
   const outcome = attempt<Outcome | undefined>(
     () => authenticator.authenticate(credential, permit.client),
@@ -57,6 +62,16 @@ function confirm(options: SocketWatchOptions, permit: Permit, confirmedAt: WeakM
       sockets.close(permit)
     }
   })
+}
+
+/** Whoever it was opened by; where that was only observed, whoever it would have been refused for. */
+export function isBlocked(blocks: Blocks, { client, credential, principal, observed }: Permit): boolean {
+  const who = principal ?? observed?.principal
+  return (
+    blocks.holdsAddress(client.address) ||
+    (credential !== undefined && blocks.holdsCredential(credential)) ||
+    (who !== undefined && blocks.holdsPrincipal(who))
+  )
 }
 
 /** Origins whose pages may open a socket with a session cookie, besides the request's own. */

@@ -107,9 +107,9 @@ function conclude(
   }
 }
 
-/** A session that is gone for good; one that is merely not a login yet is left alone. */
+/** A session that is gone for good; one that is merely not a login yet, or blocked for a while, is left alone. */
 function isDead(outcome: Outcome): boolean {
-  return (
-    outcome.kind === 'rejected' && outcome.rejection !== 'not_a_login' && outcome.rejection !== 'malformed'
-  )
+  return outcome.kind === 'rejected' && !MAY_LIVE.has(outcome.rejection)
 }
+
+const MAY_LIVE: ReadonlySet<Rejection> = new Set(['not_a_login', 'malformed', 'blocked'])

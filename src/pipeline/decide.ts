@@ -2,7 +2,7 @@ import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
 import { announcesBody, valuesOf } from '../request/headers.ts'
 import type { Hygiene } from '../request/headers.ts'
-import type { GatewayRequest, RawHeaders } from '../request/request.ts'
+import type { ClientInfo, GatewayRequest, RawHeaders } from '../request/request.ts'
 import type { Attempt, AttemptLimit } from './attempt.ts'
 import { authenticate } from './authenticate.ts'
 import type { Authentication } from './authenticate.ts'
@@ -43,16 +43,19 @@ export interface DecideOptions {
     readonly plain: ((principal: Principal) => RawHeaders) | undefined
   }
   readonly sockets: SocketPolicy
+  /** Who is refused before anybody looks at anything else. */
+  readonly isBlocked?: ((client: ClientInfo) => boolean) | undefined
   /** Undefined where nothing is presented that could fail. */
   readonly attempts?: AttemptLimit | undefined
 }
 
 /** Whose credential a request carries, whatever it asks for. */
 export function createIdentify(
-  options: Pick<DecideOptions, 'identity' | 'attempts'>,
+  options: Pick<DecideOptions, 'identity' | 'attempts' | 'isBlocked'>,
 ): (request: GatewayRequest) => MaybePromise<Exclude<Authentication, { kind: 'rejected' }> | Denial> {
   const { authenticator, guest } = options.identity
   return (request) => {
+    if (options.isBlocked?.(request.client) === true) return deny('blocked')
     const presented = readCredentials(options.identity, request)
     if (typeof presented === 'string') return deny(presented)
     return attempt<Exclude<Authentication, { kind: 'rejected' }> | Denial>(
@@ -86,9 +89,11 @@ export function createDecide(options: DecideOptions): Decide {
   return (request) =>
     attempt<Decision>(
       () =>
-        chain(options.router.match(request.method, request.target.path), (match) =>
-          judge(options, request, match),
-        ),
+        options.isBlocked?.(request.client) === true
+          ? deny('blocked')
+          : chain(options.router.match(request.method, request.target.path), (match) =>
+              judge(options, request, match),
+            ),
       failed,
     )
 }

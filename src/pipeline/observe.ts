@@ -25,6 +25,8 @@ const FORWARDED = {
   invalid_credential: true,
   insufficient_scope: true,
   untrusted_caller: false,
+  // Somebody asked for it by name, and means it now.
+  blocked: false,
   foreign_origin: true,
   no_route: true,
   concealed: true,

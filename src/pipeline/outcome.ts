@@ -20,6 +20,7 @@ export const REJECTIONS = [
   'ambiguous_user',
   'revoked',
   'refused_by_backend',
+  'blocked',
 ] as const
 export type Rejection = (typeof REJECTIONS)[number]
 

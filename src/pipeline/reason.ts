@@ -58,6 +58,11 @@ export const REASONS = {
     detail: 'Not authenticated',
     hint: 'It is unknown, expired or revoked: get a new one, and do not repeat this one.',
   },
+  blocked: {
+    status: 403,
+    detail: 'Forbidden',
+    hint: 'The operator has blocked this for a while; signing in again does not help.',
+  },
   insufficient_scope: {
     status: 403,
     detail: 'Forbidden',

@@ -38,7 +38,9 @@ export function refuse(
 export function unauthenticated(found: Authentication, retryAfter: number | undefined): Denial {
   const about = aboutCredential(found)
   if (retryAfter !== undefined) return { ...deny('too_many_attempts'), ...about, retryAfter }
-  return { ...deny(found.kind === 'rejected' ? 'invalid_credential' : 'no_credential'), ...about }
+  if (found.kind !== 'rejected') return { ...deny('no_credential'), ...about }
+  // Not 401: apps take that for the end of their credential, and throw away one that will be good again.
+  return { ...deny(found.rejection === 'blocked' ? 'blocked' : 'invalid_credential'), ...about }
 }
 
 /** Counts a credential that was checked and found bad. @returns seconds until the next may be, where too many were */

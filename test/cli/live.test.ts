@@ -141,6 +141,40 @@ t.test('explain says why a request was refused, by the id that its client was to
   t.match(unknown, { code: 64, err: /remembers no refusal/ })
 })
 
+t.test('block refuses somebody for a while, blocks shows whom, and unblock ends it', async (t) => {
+  await ask(serving.port, '/api/roms', from('rmm gus all'))
+  const seen = JSON.parse((await asked(serving, 'who', '--json')).join('\n')) as readonly Readonly<
+    Record<string, unknown>
+  >[]
+  const token = String(seen.find(({ user }) => user === 'gus')?.['token'])
+  const [said] = await asked(serving, 'block', 'token', token, '--for', '2h', '--why', 'lost on the train')
+  t.match(said, /^Blocked token \d+ until \d{4}-.*Z, in this process alone: it shares no Redis/)
+  const refused = await ask(serving.port, '/api/roms', from('rmm gus all'))
+  t.equal(refused.status, 403)
+  t.equal(refused.headers['postern-reason'], 'blocked')
+  t.equal(refused.headers['www-authenticate'], undefined, 'apps would throw away what they hold')
+  t.match(refused.text, /The operator has blocked this/)
+  t.notMatch(refused.text, /train/)
+  t.match(line(await asked(serving, 'blocks'), 'token'), /^token +\d+ +1h \(\d{4}-.*Z\) +lost on the train$/)
+  t.match(await asked(serving, 'unblock', 'token', token), [/^Unblocked token \d+, in this process alone/])
+  t.equal((await ask(serving.port, '/api/roms', from('rmm gus all'))).status, 200)
+  t.same(JSON.parse((await asked(serving, 'blocks', '--json')).join('\n')), [])
+})
+
+t.test('what cannot be blocked is said', async (t) => {
+  const mistakes: readonly (readonly [string[], RegExp])[] = [
+    [['block', 'user'], /WHAT is missing/],
+    [['block', 'handheld', 'x'], /one of user\|token\|session\|address, not 'handheld'/],
+    [['block', 'user', 'gus', '--for', 'ever'], /--for takes a duration/],
+    [['block', 'address', 'private'], /neither an IP address nor a CIDR block/],
+    [['block', 'address', '10.0.0.0/33'], /neither an IP address nor a CIDR block/],
+    [['block', 'session', 'x'], /the 16 digits that `postern who` shows/],
+    [['unblock', 'user', 'gus'], /user 'gus' is not blocked/],
+  ]
+  const ended = await Promise.all(mistakes.map(([args]) => postern([...args, '--admin', serving.admin])))
+  for (const [i, [args, err]] of mistakes.entries()) t.match(ended[i], { code: 64, err }, args.join(' '))
+})
+
 t.test('while it observes, they show what would be refused', async (t) => {
   const observing = await serve(t, sets({ ...SETTINGS, enforcement: 'observe' }))
   await ask(observing.port, '/api/users', from('rmm gus all'))

@@ -74,6 +74,8 @@ export function ladderOf({ redis, reader }: Pick<Romm, 'redis' | 'reader'>): Set
 export interface Replica {
   readonly name: string
   readonly port: number
+  /** Of the admin listener. */
+  readonly admin: number
   ask(path: string, question?: Question): Promise<Answer>
   /** What a credential is told. */
   status(headers: Record<string, string>): Promise<number>
@@ -157,6 +159,7 @@ function replicaOf(name: string, serving: Serving): Replica {
   return {
     name,
     port: serving.port,
+    admin: Number(new URL(serving.admin).port),
     ask: (path, question) => ask(serving.port, path, question),
     status: async (headers) => (await ask(serving.port, PROBE, { headers })).status,
     metrics,

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
 import type { IncomingMessage, RequestOptions } from 'node:http'
+import type { Status } from '../../admin/live.ts'
 import { parseListenAddress } from '../../config/values.ts'
 import type { ListenAddress } from '../../config/values.ts'
 import { PosternError } from '../../errors.ts'
@@ -23,7 +24,7 @@ type LiveValues = ReturnType<typeof parseCommand<typeof LIVE_OPTIONS>>['values']
 export interface AdminClient {
   /** @returns undefined where it says that there is none */
   get(path: string): Promise<unknown>
-  send(method: 'POST' | 'DELETE', path: string, body: unknown): Promise<unknown>
+  send(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown>
   /** Lines of JSON, until the gateway ends or `signal` does. */
   lines(path: string, signal: AbortSignal): AsyncIterable<string>
 }
@@ -60,6 +61,13 @@ function given(text: string): ListenAddress {
   )
 }
 
+/** Says so where others are not asked: each remembers its own. */
+export async function noteReplicas(client: AdminClient, context: CliContext): Promise<void> {
+  // What the gateway of this release sends.
+  const { replicas } = (await client.get('/status')) as Pick<Status, 'replicas'>
+  if (replicas !== undefined) context.err(`Of this replica alone; others heard: ${replicas.live}.`)
+}
+
 async function ask(
   address: ListenAddress,
   options: RequestOptions,
@@ -94,9 +102,8 @@ async function answerOf(response: IncomingMessage): Promise<unknown> {
   const status = response.statusCode ?? 0
   if (status === 404) return undefined
   if (status < 300) return text === '' ? undefined : JSON.parse(text)
-  // As our own routes word a refusal, and fastify what does not fit a schema.
-  const { error, message } = JSON.parse(text) as { readonly error?: string; readonly message?: string }
-  throw new PosternError('usage', message ?? error ?? `The gateway answered ${status}.`)
+  const { error } = JSON.parse(text) as { readonly error?: string }
+  throw new PosternError('usage', error ?? `The gateway answered ${status}.`)
 }
 
 async function* linesOf(response: IncomingMessage): AsyncIterable<string> {

@@ -68,8 +68,8 @@ function routesOf({ routes, now }: Status): string {
 function replicasOf({ replicas }: Status): string {
   if (replicas === undefined) return 'this one alone'
   const { joined, live, announced, unacknowledged, gaps } = replicas
-  const heard = joined ? `${live} others are heard` : 'the others are not heard'
-  return `${heard}; ${announced} changes told, ${unacknowledged} not acknowledged, ${gaps} gaps. The rest is of this replica alone`
+  const heard = joined ? `others heard: ${live}` : 'the others are not heard'
+  return `${heard}; changes told: ${announced}, not acknowledged: ${unacknowledged}, gaps: ${gaps}; the rest is of this one alone`
 }
 
 const LOOKUP_HEADINGS = ['KNOWN', 'ENTRIES', 'HITS', 'SHARED', 'SOURCE', 'STALE', 'CONFIRMED', 'SOURCE IS']

@@ -1,6 +1,6 @@
 import { parseCommand } from '../arguments.ts'
 import type { CliContext } from '../context.ts'
-import { adminClient, LIVE_OPTIONS, LIVE_USAGE } from './client.ts'
+import { adminClient, LIVE_OPTIONS, LIVE_USAGE, noteReplicas } from './client.ts'
 import { printable } from './text.ts'
 
 export const TAIL_USAGE = [`postern tail [--denied|--would-deny] ${LIVE_USAGE}`]
@@ -16,10 +16,12 @@ export async function runTail(args: readonly string[], context: CliContext): Pro
     'would-deny': { type: 'boolean' },
   })
   const only = values.denied === true ? 'denied' : values['would-deny'] === true ? 'would-deny' : 'all'
+  const client = adminClient(values, context)
+  await noteReplicas(client, context)
   const ending = new AbortController()
   void context.signals.stopped.then(() => ending.abort())
   try {
-    for await (const line of adminClient(values, context).lines(`/tail?only=${only}`, ending.signal))
+    for await (const line of client.lines(`/tail?only=${only}`, ending.signal))
       context.out(values.json === true ? line : pretty(line))
   } catch (error) {
     if (!ending.signal.aborted) throw error

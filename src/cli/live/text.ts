@@ -1,3 +1,6 @@
+import { parseDuration } from '../../config/values.ts'
+import { PosternError } from '../../errors.ts'
+
 /** What others made up, names above all, with nothing in it that a terminal would obey. */
 export function printable(value: unknown): string {
   const text = typeof value === 'string' ? value : value === undefined ? '-' : JSON.stringify(value)
@@ -21,4 +24,12 @@ export function span(ms: number): string {
 export function tally(counts: Readonly<Record<string, number>>): string {
   const sorted = Object.entries(counts).sort(([, a], [, b]) => b - a)
   return sorted.map(([name, count]) => `${name} ${count}`).join(', ')
+}
+
+/** Milliseconds. @throws PosternError `usage` */
+export function durationOf(option: string, text: string): number {
+  const ms = parseDuration(text)
+  if (ms === undefined)
+    throw new PosternError('usage', `${option} takes a duration such as 30m, 24h or 7d, not '${text}'.`)
+  return ms
 }

@@ -1,11 +1,9 @@
 import type { Seen } from '../../admin/who.ts'
-import { parseDuration } from '../../config/values.ts'
-import { PosternError } from '../../errors.ts'
 import { parseCommand } from '../arguments.ts'
 import type { CliContext } from '../context.ts'
 import { table } from '../table.ts'
-import { adminClient, LIVE_OPTIONS, LIVE_USAGE } from './client.ts'
-import { printable, span, tally } from './text.ts'
+import { adminClient, LIVE_OPTIONS, LIVE_USAGE, noteReplicas } from './client.ts'
+import { durationOf, printable, span, tally } from './text.ts'
 
 export const WHO_USAGE = [`postern who [--since 24h] ${LIVE_USAGE}`]
 
@@ -16,8 +14,10 @@ export const WHO_USAGE = [`postern who [--since 24h] ${LIVE_USAGE}`]
 export async function runWho(args: readonly string[], context: CliContext): Promise<void> {
   const { values } = parseCommand(args, [], { ...LIVE_OPTIONS, since: { type: 'string', default: '24h' } })
   const since = context.now() - durationOf('--since', values.since)
+  const client = adminClient(values, context)
+  await noteReplicas(client, context)
   // What the gateway of this release sends.
-  const seen = (await adminClient(values, context).get(`/who?since=${since}`)) as readonly Seen[]
+  const seen = (await client.get(`/who?since=${since}`)) as readonly Seen[]
   if (values.json === true) return context.out(JSON.stringify(seen, undefined, 2))
   const rows = seen.map((each) => row(each, context.now()))
   for (const line of table(HEADINGS, rows)) context.out(line)
@@ -46,12 +46,4 @@ function row(seen: Seen, now: number): string[] {
 function credentialOf({ token, device, session }: Seen): string {
   const parts = [token && `token ${token}`, session && `session ${session}`, device && `device ${device}`]
   return parts.filter((part) => part).join(', ') || '-'
-}
-
-/** @throws PosternError `usage` */
-function durationOf(option: string, text: string): number {
-  const ms = parseDuration(text)
-  if (ms === undefined)
-    throw new PosternError('usage', `${option} takes a duration such as 30m, 24h or 7d, not '${text}'.`)
-  return ms
 }
