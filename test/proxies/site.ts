@@ -31,6 +31,8 @@ export interface Recipe {
   readonly way: Way
   /** In this repository. */
   readonly file: string
+  /** What its reader is told to change for a backend of another kind. */
+  readonly edit?: (recipe: string) => string
   readonly start: (recipe: string, behind: Behind) => Promise<Proxy>
   /** What the proxy's listener here is, in its own words. */
   readonly scheme?: 'https'
@@ -101,23 +103,27 @@ export interface Site {
   readonly client: (t: Test) => Promise<RawClient>
 }
 
-/** @param settings over those of the recipe's head */
+/**
+ * @param settings over those of the configuration
+ * @param text the configuration: by the recipe's head, unless another is said
+ */
 export async function freshSite(
   t: Test,
   recipe: Recipe,
   standin: Standin,
   settings: Readonly<Record<string, string>> = {},
+  text = sideOf(recipe),
 ): Promise<Site & { readonly gateway: TestGateway }> {
-  const gateway = await freshGateway(
-    t,
-    { ...settingsOf(recipe, standin), ...settings },
-    { text: sideOf(recipe) },
-  )
+  const gateway = await freshGateway(t, { ...settingsOf(recipe, standin), ...settings }, { text })
   const decision = Number(gateway.gateway.decision?.split(':').at(-1))
   return {
     gateway,
     ...(await standBefore(t, recipe, { edge: gateway.port, decision, backend: standin.port }, standin)),
   }
+}
+
+function textOf({ file, edit = (text) => text }: Recipe): string {
+  return edit(shipped(file))
 }
 
 /** Postern's configuration by the recipe's head; the proxy's host name is an address here. */
@@ -133,7 +139,7 @@ export function settingsOf({ way }: Recipe, { url }: Standin): Record<string, st
 
 /** The proxy, before a gateway and a backend that are there. */
 export async function standBefore(t: Test, recipe: Recipe, behind: Behind, standin: Standin): Promise<Site> {
-  const proxy = await recipe.start(shipped(recipe.file), behind)
+  const proxy = await recipe.start(textOf(recipe), behind)
   t.teardown(() => proxy.close())
   const client = (t: Test): Promise<RawClient> => openFrom(t, CLIENT, proxy.port)
   const ask: Site['ask'] = async (t, target, fields = [], method = 'GET') => {

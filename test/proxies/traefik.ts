@@ -37,17 +37,18 @@ export type Release = 'latest' | 'before 3.6.14'
 export function traefik(recipe: string, release: Release): Imitation {
   const { http } = parse(recipe) as Dynamic
   const middlewares = (http.routers.romm.middlewares ?? []).flatMap((name) => http.middlewares?.[name] ?? [])
-  const custom = middlewares.flatMap(({ headers }) => Object.entries(headers?.customRequestHeaders ?? {}))
-  // pkg/middlewares/headers: an empty value deletes.
-  const deleted = custom.filter(([, value]) => value === '').map(([name]) => name)
-  const forwardAuth = middlewares.flatMap((middleware) => middleware.forwardAuth ?? [])[0]
+  const at = middlewares.findIndex(({ forwardAuth }) => forwardAuth !== undefined)
+  const forwardAuth = middlewares[at]?.forwardAuth
+  // Without a question nothing is between taking and sending.
+  const first = deletedBy(middlewares.slice(0, at < 0 ? undefined : at))
+  const then = deletedBy(middlewares.slice(at + 1))
   return {
     takes(arriving) {
       const { headers, client, isHandshake } = arriving
       const named = valuesOf(headers, 'connection').flatMap((value) =>
         value.split(',').map((name) => name.trim()),
       )
-      const clean = without(...MANAGED, ...named, ...deleted)(hopless(headers))
+      const clean = without(...MANAGED, ...named, ...first)(hopless(headers))
       const entry = over({
         'X-Real-Ip': client,
         // Of a handshake it says ws or wss.
@@ -59,9 +60,18 @@ export function traefik(recipe: string, release: Release): Imitation {
       return { ...arriving, target: cleaned(arriving.target), headers: handshake(isHandshake)(entry(clean)) }
     },
     // pkg/proxy/httputil/proxy.go appends the client to an X-Forwarded-For that is not there.
-    sends: (taken, { client }) => ({ ...taken, headers: over({ 'X-Forwarded-For': client })(taken.headers) }),
+    sends(taken, { client }) {
+      const headers = without(...then)(taken.headers)
+      return { ...taken, headers: over({ 'X-Forwarded-For': client })(headers) }
+    },
     ...(forwardAuth && { asks: asking(forwardAuth, release) }),
   }
+}
+
+/** pkg/middlewares/headers: an empty value deletes. */
+function deletedBy(middlewares: readonly Middleware[]): string[] {
+  const custom = middlewares.flatMap(({ headers }) => Object.entries(headers?.customRequestHeaders ?? {}))
+  return custom.filter(([, value]) => value === '').map(([name]) => name)
 }
 
 /** pkg/middlewares/auth/forward.go. */
