@@ -18,6 +18,8 @@ const PACKAGES = {
   caddy: ['caddy'],
   haproxy: ['haproxy'],
   nginx: ['nginx'],
+  // How much memory a proxy and the gateway hold.
+  ps: ['procps'],
   // The command line's tests use it as people do.
   curl: ['curl'],
   'redis-server': ['redis-server'],
