@@ -3,7 +3,7 @@ import t from 'tap'
 import { WebSocket } from 'ws'
 import { freshLadder } from '../gateway/support.ts'
 import { freePort } from '../support/services/process.ts'
-import { as, freshStandin } from '../support/romm/ask.ts'
+import { as, askedAbout, freshStandin } from '../support/romm/ask.ts'
 import { readFixture } from '../support/romm/facts.ts'
 import { startStandin } from '../support/romm/standin.ts'
 import { execute, type Database } from '../support/database.ts'
@@ -92,7 +92,7 @@ t.test("RomM's own variables give every step of the ladder", async (t) => {
     )
     t.match(await socketOf(serving, credential), /socket\.io/, credential)
   }
-  t.equal(standin.questions, 0, 'nothing is asked of RomM')
+  t.equal(askedAbout(standin), 0, 'nothing is asked of RomM')
   t.equal((await curl('-u', 'vera:wrong', `${serving.url}/api/roms`)).status, 401)
   t.notMatch(JSON.stringify(serving.log), secret)
 })

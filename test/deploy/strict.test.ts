@@ -7,7 +7,7 @@ import { Redis } from 'ioredis'
 import { connect, execute, type Database } from '../support/database.ts'
 import t, { type Test } from 'tap'
 import { curl, headerOptions, postern, readiness, serve, type Variables } from '../cli/processes.ts'
-import { as, freshStandin } from '../support/romm/ask.ts'
+import { as, askedAbout, freshStandin } from '../support/romm/ask.ts'
 import { readFixture } from '../support/romm/facts.ts'
 import { fillRomm, fillSessions } from '../support/romm/fixture.ts'
 import { createRommSchema } from '../support/romm/schema.ts'
@@ -183,7 +183,7 @@ t.test('its variables, files and users give a gateway every step of the ladder',
       { status: 200 },
       credential,
     )
-  t.equal(standin.questions, 0, 'nothing is asked of RomM')
+  t.equal(askedAbout(standin), 0, 'nothing is asked of RomM')
 
   const { out } = await postern(['doctor', '--json'], { env: { ...env, ...here } })
   const found = JSON.parse(out) as readonly { readonly id: string; readonly level: string }[]

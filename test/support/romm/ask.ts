@@ -50,3 +50,11 @@ export async function freshStandin(t: Test, options: StandinOptions = {}): Promi
   t.teardown(() => standin.close())
   return standin
 }
+
+/** How often RomM was asked about a credential; what it tells a request without any is asked too, now and then. */
+export function askedAbout({ requests }: Pick<Standin, 'requests'>): number {
+  return requests.filter(
+    ({ target, headers }) =>
+      target === '/api/users/me' && (headers.cookie ?? headers.authorization) !== undefined,
+  ).length
+}
