@@ -363,6 +363,19 @@ t.test('a public address that leads past Postern, and a backend that answers bes
   t.match((await doctor(t, { ...all, publicUrl: guests.url })).of('reach.public'), /^ok\n/)
 })
 
+t.test('the profile standalone: nobody may sign in, and whose file it is', async (t) => {
+  const standin = await freshStandin(t)
+  const file = join(await freshFolder(t), 'people.sqlite')
+  const settings = { profile: 'standalone', 'upstream.url': standin.url, 'standalone.database': file }
+  const empty = await doctor(t, settings)
+  t.same([empty.wrong, empty.code], [['standalone.people'], 1])
+  t.match(empty.of('standalone.people'), /\npostern user add NAME$/)
+  await chmod(file, 0o644)
+  const loose = await doctor(t, settings)
+  t.same([loose.wrong, loose.code], [['standalone.people', 'standalone.database'], 2])
+  t.ok(loose.of('standalone.database').endsWith(`\nchmod 600 ${file}`))
+})
+
 t.test('for people: a line for each, the lines to change, and a last one; codes for scripts', async (t) => {
   const { code, out, err } = await postern(['doctor', ...sets({ ...SERVED, ...all })])
   t.same([code, err], [0, ''])

@@ -32,7 +32,7 @@ t.test('help is no mistake', async (t) => {
   t.same(await postern(['help']), all)
   const one = await postern(['explain', '--help'])
   t.same([one.code, one.err], [0, ''])
-  t.match(one.out, /^Usage:\n {2}postern explain METHOD PATH .*\n$/)
+  t.match(one.out, /^Usage:\n {2}postern explain REQUEST-ID .*\n {2}postern explain METHOD PATH .*\n$/)
 })
 
 t.test('a broken file is refused with every problem, its line, its path and what to do', async (t) => {

@@ -12,10 +12,12 @@ import type { CredentialCarrier } from '../../pipeline/decision.ts'
 import { rejected } from '../../pipeline/outcome.ts'
 import type { Authenticator, MaybePromise } from '../../pipeline/outcome.ts'
 import type { RouteRule } from '../../pipeline/rule.ts'
+import type { Finding } from '../finding.ts'
 import type { Profile, ProfileContext, Trouble } from '../profile.ts'
 import { standaloneCarrier } from './credentials.ts'
 import { openDatabase } from './database.ts'
 import type { Database } from './database.ts'
+import { diagnose } from './diagnose.ts'
 import { standaloneSources } from './sources.ts'
 import type { StandaloneSources } from './sources.ts'
 
@@ -105,6 +107,10 @@ export class StandaloneProfile implements Profile {
     return away.length === 0
       ? []
       : [{ what: `the SQLite database does not answer for: ${away.join(', ')}`, shared: false }]
+  }
+
+  diagnose(): Promise<Finding[]> {
+    return diagnose(this.#db, this.#options.database)
   }
 
   async start(): Promise<void> {
