@@ -29,7 +29,7 @@ const sketches = (segments: readonly string[], ...methods: readonly string[]): f
 const simple = sketches(['a', 'b', 'ab', '{x}', '{y}', 'a{x}', '{x}b', 'a{x}b'], '*')
 const SHAPES = ['a', 'ab', '{x}', 'a{x}', '{x}b', '{x}a{y}', 'a{x}b{y}', '{x}{y}']
 const intricate = sketches(SHAPES, '*')
-const named = sketches(SHAPES)
+const byName = sketches(SHAPES)
 const paths = fc.array(fc.constantFrom(...TEXTS), { maxLength: 5 })
 
 /** A fourth template overlaps with all of them: where they meet, the row of another method must not speak. */
@@ -41,11 +41,11 @@ const meeting = (method: string, narrower: string): Sketch[] => [
 ]
 const MEETING = ['baab', 'abbb', 'abb']
 
-const fitting = new Map<string, ReadonlySet<string>>()
+const textsByShape = new Map<string, ReadonlySet<string>>()
 const textsOf = (segment: string): ReadonlySet<string> => {
   const pattern = new RegExp(`^${segment.replaceAll(/\{.\}/g, '.+')}$`)
-  const texts = fitting.get(segment) ?? new Set(TEXTS.filter((text) => pattern.test(text)))
-  fitting.set(segment, texts)
+  const texts = textsByShape.get(segment) ?? new Set(TEXTS.filter((text) => pattern.test(text)))
+  textsByShape.set(segment, texts)
   return texts
 }
 const pathFits = (path: readonly string[], { segments, rest }: Sketch): boolean =>
@@ -116,7 +116,7 @@ t.test('whatever the templates, no most specific row is left out and no foreign 
 
 t.test('HEAD is never let through with less than the rows that name it require', async () => {
   fc.assert(
-    fc.property(named, paths, (rows, path) => {
+    fc.property(byName, paths, (rows, path) => {
       const found = answer(tableOf(rows), 'HEAD', path) ?? []
       const { least } = meant(rows, 'HEAD', path)
       return (
