@@ -176,6 +176,12 @@ for (const make of [freshMariadb, freshPostgres]) {
     await execute(database, ["update users set username = 'zoe' where username = 'olga'"])
     const report = await doctor(t, all)
     t.same([report.wrong, report.code], [['romm.database.same'], 2])
+    await execute(database, ["update users set id = 70, username = 'olga' where id = 7"])
+    t.match(
+      (await doctor(t, all)).of('romm.database.same'),
+      /its user 70 is olga, and RomM's is not/,
+      'the same name, another number',
+    )
     t.match(report.of('romm.database.same'), /its user 7 is zoe, and RomM's is not\nromm:\n {2}database: /)
   })
 

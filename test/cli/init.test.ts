@@ -105,6 +105,8 @@ volumes:
 t.test('a list of variables, and a port of RomM alone', async (t) => {
   const made = await init(t, { 'docker-compose.yml': LIST }, ['--write'])
   isSound(t, made, 'docker-compose.yml', LIST, ['ports:', '- 80:8080'])
+  t.match(made.text('docker-compose.yml'), /\n {4}depends_on: \[romm-db\]\n\n {2}postern:\n/)
+  t.match(made.text('docker-compose.yml'), /\n\n {2}# The database\.\n {2}romm-db:\n/)
   const { romm = {}, postern: ours = {} } = made.services
   t.same([romm['ports'], romm['expose'], ours['ports']], [undefined, ['8080'], ['80:8090']])
   t.same(ours['environment'], [
@@ -216,7 +218,7 @@ t.test('the network of the host, of another service, and no published port', asy
   t.match(behind.services['postern'], { network_mode: 'service:vpn' })
   t.match(behind.text('compose.yml'), /'9:9'\] {3}# RomM's, and another's/)
 
-  const hidden = `services:\n  romm:\n    image: rommapp/romm\n`
+  const hidden = `services:\n  romm:\n    image: rommapp/romm\n    volumes:\n      - a:/b   # mine\n\n\n`
   const noPort = await init(t, { 'compose.yml': hidden }, ['--write'])
   isSound(t, noPort, 'compose.yml', hidden, [])
   t.match(noPort.said.join('\n'), /point your proxy at postern:8090 instead of romm:8080/)

@@ -1,4 +1,4 @@
-import { isMap, isNode, isPair, isSeq } from 'yaml'
+import { isNode, isPair } from 'yaml'
 
 /** One place in a text, and what stands there afterwards. */
 export interface Edit {
@@ -23,7 +23,7 @@ export function linesOf(text: string, node: unknown): { readonly from: number; r
 
 /** The text of a node, without what stands around it. */
 export function sourceOf(text: string, node: unknown): string {
-  return text.slice(startOf(node), endOf(node))
+  return text.slice(startOf(node), endOf(node)).trimEnd()
 }
 
 /** How far a node's line is indented. */
@@ -37,10 +37,8 @@ function startOf(node: unknown): number {
   return isNode(node) ? (node.range?.[0] ?? 0) : 0
 }
 
-/** Of the last thing in it: the range of a block reaches over the blank lines and comments that follow. */
+/** A block ends before the blank lines and comments that follow it. */
 function endOf(node: unknown): number {
-  if (isPair(node)) return isNode(node.value) ? Math.max(endOf(node.key), endOf(node.value)) : endOf(node.key)
-  if ((isMap(node) || isSeq(node)) && node.flow !== true && node.items.length > 0)
-    return endOf(node.items.at(-1))
+  if (isPair(node)) return Math.max(endOf(node.key), endOf(node.value))
   return isNode(node) ? (node.range?.[1] ?? 0) : 0
 }
