@@ -37,6 +37,8 @@ export interface Status {
   readonly inFlight: number
   readonly waiting: number
   readonly sockets: number
+  /** Blocks in force. */
+  readonly blocks: number
   readonly refusals: { readonly deny: ReasonCounts; readonly would_deny: ReasonCounts }
 }
 

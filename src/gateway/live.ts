@@ -31,7 +31,10 @@ export function createLive(options: LiveOptions): Live {
   }
 }
 
-function statusOf({ runtime, health, recent, clock, version }: LiveOptions, startedAt: number): Status {
+function statusOf(
+  { runtime, health, recent, clock, blocks, version }: LiveOptions,
+  startedAt: number,
+): Status {
   const running = runtime()
   const { config, profile, router } = running
   const { replicas, inFlight, waiting, sockets, monotonic } = running.gauges()
@@ -52,7 +55,7 @@ function statusOf({ runtime, health, recent, clock, version }: LiveOptions, star
     })),
     replicas: replicas && { joined: replicas.joined, live: replicas.live.length, ...replicas.counts },
     proxies: { trusted, untrusted },
-    ...{ inFlight, waiting, sockets },
+    ...{ inFlight, waiting, sockets, blocks: blocks.list.length },
     refusals: recent.counts,
   }
 }

@@ -156,6 +156,7 @@ t.test('block refuses somebody for a while, blocks shows whom, and unblock ends 
   t.match(refused.text, /The operator has blocked this/)
   t.notMatch(refused.text, /train/)
   t.match(line(await asked(serving, 'blocks'), 'token'), /^token +\d+ +1h \(\d{4}-.*Z\) +lost on the train$/)
+  t.match(line(await asked(serving, 'status'), 'blocked'), /1 \(postern blocks\)$/)
   t.match(await asked(serving, 'unblock', 'token', token), [/^Unblocked token \d+, in this process alone/])
   t.equal((await ask(serving.port, '/api/roms', from('rmm gus all'))).status, 200)
   t.same(JSON.parse((await asked(serving, 'blocks', '--json')).join('\n')), [])

@@ -31,6 +31,7 @@ function linesOf(status: Status): string[] {
     ['replicas', replicasOf(status)],
     ['proxies', status.proxies.trusted.map(({ address }) => address).join(', ') || 'none seen'],
     ['under way', `${status.inFlight} requests, ${status.waiting} waiting, ${status.sockets} sockets`],
+    ...(status.blocks === 0 ? [] : [['blocked', `${status.blocks} (postern blocks)`]]),
     ['refused', tally(status.refusals.deny) || 'nothing'],
     ...(status.enforcement === 'enforce'
       ? []
