@@ -48,7 +48,9 @@ function start(
   stdout: 'pipe' | 'ignore',
   cwd?: string,
 ): ChildProcess {
-  const child = spawn(file, args, { stdio: ['ignore', stdout, 'inherit'], cwd })
+  // What else the environment says could be taken for a setting.
+  const env = { PATH: process.env['PATH'] }
+  const child = spawn(file, args, { stdio: ['ignore', stdout, 'inherit'], cwd, env })
   started.add(child)
   return child
 }
