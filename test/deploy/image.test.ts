@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -83,6 +83,7 @@ t.test('it runs as nobody of importance, on a read-only root, before RomM', asyn
   t.equal((await curl(`${serving.url}/api/roms`)).status, 401)
   serving.kill('SIGTERM')
   t.same(await serving.ended, { code: 0, err: '' })
+  t.equal(statSync(DATA).mode & 0o077, 0, 'the volume is closed to others')
   t.same(readdirSync(DATA).toSorted(), ['keys', 'openapi'])
   t.equal(await health(image, serving.probes), 1, 'and the health check says when nobody is there')
 })
