@@ -21,9 +21,10 @@ import { runStatus, STATUS_USAGE } from './cli/live/status.ts'
 import { runTail, TAIL_USAGE } from './cli/live/tail.ts'
 import { runWho, WHO_USAGE } from './cli/live/who.ts'
 import { createAsk, createReadSecret } from './cli/secret.ts'
-import { runServe, SERVE_USAGE } from './cli/serve.ts'
+import { runServe, SERVE_USAGE } from './cli/serve/serve.ts'
 import { runToken, TOKEN_USAGE } from './cli/token.ts'
 import { runUser, USER_USAGE } from './cli/user.ts'
+import { runWorker } from './cli/workers/worker.ts'
 import { asPosternError } from './errors.ts'
 import type { FailureCode } from './errors.ts'
 
@@ -50,6 +51,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['token', { usage: TOKEN_USAGE, run: runToken }],
   ['demo', { usage: DEMO_USAGE, run: runDemo }],
   ['docs', { usage: DOCS_USAGE, run: runDocs }],
+  ['worker', { usage: [], run: runWorker }],
 ])
 
 /** As sysexits.h has them, so that a supervisor can tell a mistake from trouble that may pass. */
@@ -77,6 +79,11 @@ function signals(): CliContext['signals'] {
       return (stopped ??= untilStopped())
     },
     onReload: (reload) => void process.on('SIGHUP', () => void reload()),
+    onRestart: (restart) => void process.on('SIGUSR2', () => void restart()),
+    leaveToOthers() {
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2'] as const)
+        process.on(signal, () => undefined)
+    },
     onExit: (last) => void process.once('exit', last),
     onCrash: (instead) => (report = instead),
   }

@@ -12,6 +12,8 @@ import type { Seen } from './who.ts'
 export interface Status {
   readonly version: string | undefined
   readonly startedAt: number
+  /** Processes that answered, where there are several; what is counted is of all of them. */
+  readonly workers?: number
   readonly now: number
   readonly enforcement: string
   readonly profile: string

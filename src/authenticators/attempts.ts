@@ -6,7 +6,7 @@ import { PosternError } from '../errors.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { ClientInfo } from '../request/request.ts'
 import { createCounts } from './counts.ts'
-import type { Counts } from './counts.ts'
+import type { Counts, CountsOptions } from './counts.ts'
 import { networkOf } from '../request/network.ts'
 
 export interface AttemptLimits {
@@ -28,6 +28,8 @@ export interface AttemptsOptions {
   /** Where the replicas of one `place` count together; names are kept there by their digest, which `secret` keys. */
   readonly shared:
     { readonly redis: object; readonly secret: Buffer | undefined; readonly place: string } | undefined
+  /** Where else counts are kept; in this process, unless told. */
+  readonly makeCounts?: ((counter: Pick<CountsOptions, 'name' | 'window'>) => Counts) | undefined
 }
 
 /** A secret that can be guessed, as it is presented. */
@@ -83,14 +85,14 @@ export class Attempts {
   /** What this process counted as a failure, and what it did not look at. */
   readonly counts = { failed: 0, refused: 0 }
 
-  constructor({ limits, clock, shared }: AttemptsOptions) {
-    const common = { clock, redis: shared?.redis }
+  constructor({ limits, clock, shared, makeCounts }: AttemptsOptions) {
+    const make = makeCounts ?? ((counter) => createCounts({ ...counter, clock, redis: shared?.redis }))
     this.#limits = limits
     this.#key = shared?.secret ?? 'attempts'
     this.#place = shared?.place ?? ''
-    this.#failures = createCounts({ ...common, name: 'failures', window: limits.window })
-    this.#turns = createCounts({ ...common, name: 'turns', window: limits.pace })
-    this.#successes = createCounts({ ...common, name: 'successes', window: LATELY })
+    this.#failures = make({ name: 'failures', window: limits.window })
+    this.#turns = make({ name: 'turns', window: limits.pace })
+    this.#successes = make({ name: 'successes', window: LATELY })
     this.#bad = new Memory(limits.window, clock)
     this.#good = new Memory(LATELY, clock)
   }

@@ -2,8 +2,16 @@ import { LRUCache } from 'lru-cache'
 import { RateLimiterCompatibleAbstract, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
 import type { Clock } from '../identity/clock.ts'
 
+/** How often something happened so far, and how long its window still lasts. */
+export type Count = Pick<RateLimiterRes, 'consumedPoints' | 'msBeforeNext'>
+
 /** How often something happened, by key, within a window that begins with its first time. It never refuses. */
-export type Counts = Pick<RateLimiterCompatibleAbstract, 'penalty' | 'reward' | 'get' | 'set'>
+export interface Counts {
+  penalty(key: string): Promise<Count>
+  reward(key: string): Promise<unknown>
+  get(key: string): Promise<Count | null>
+  set(key: string, points: number, seconds: number): Promise<unknown>
+}
 
 export interface CountsOptions {
   /** Tells its keys from others in one Redis. */
@@ -31,7 +39,7 @@ export function createCounts({ name, window, clock, redis }: CountsOptions): Cou
 /** Keys kept; the one unused longest gives way. Attackers make keys up, and each of the library's own holds a timer. */
 const MOST_KEYS = 50_000
 
-interface Count {
+interface Entry {
   points: number
   /** Monotonic milliseconds. */
   readonly until: number
@@ -43,7 +51,7 @@ class CountsInMemory extends RateLimiterCompatibleAbstract implements Counts {
   override execEvenly = false
   readonly #window: number
   readonly #clock: Clock
-  readonly #counts = new LRUCache<string, Count>({ max: MOST_KEYS })
+  readonly #counts = new LRUCache<string, Entry>({ max: MOST_KEYS })
 
   constructor(window: number, clock: Clock) {
     super()
@@ -72,18 +80,18 @@ class CountsInMemory extends RateLimiterCompatibleAbstract implements Counts {
     return this.#told(count)
   }
 
-  #live(key: string): Count | undefined {
+  #live(key: string): Entry | undefined {
     const count = this.#counts.get(key)
     return count !== undefined && count.until > this.#clock.monotonic() ? count : undefined
   }
 
-  #begin(key: string, window: number): Count {
+  #begin(key: string, window: number): Entry {
     const count = { points: 0, until: this.#clock.monotonic() + window }
     this.#counts.set(key, count)
     return count
   }
 
-  #told({ points, until }: Count): RateLimiterRes {
+  #told({ points, until }: Entry): RateLimiterRes {
     return new RateLimiterRes(0, until - this.#clock.monotonic(), points)
   }
 }

@@ -20,6 +20,10 @@ export interface CliContext {
     readonly stopped: Promise<void>
     /** `reload` is called whenever the process is asked to read its configuration again. */
     readonly onReload: (reload: () => Promise<void>) => void
+    /** `restart` is called whenever the process is asked to let new ones take its place. */
+    readonly onRestart: (restart: () => Promise<void>) => void
+    /** From now on no signal ends this process: another one hears them, and says what is to be done. */
+    readonly leaveToOthers: () => void
     /** `report` takes the place of the line on the standard error that an error nobody caught leaves behind. */
     readonly onCrash: (report: (error: unknown) => void) => void
   }

@@ -1,4 +1,4 @@
-import { KINDS } from './kinds.ts'
+import { isOrNumber, KINDS } from './kinds.ts'
 import { SCHEMA_ROOT, SECTIONS, isSection, type SchemaNode, type Section, type Setting } from './tree.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -54,6 +54,7 @@ function publishedSetting(node: SchemaNode): Json {
   const { description, default: fallback } = node
   const about = { ...(description && { description }), ...(fallback !== undefined && { default: fallback }) }
   const forms: Json[] = [writtenForm(node), { $ref: '#/$defs/fromEnvironment' }]
+  if (node.kind && isOrNumber(node.kind)) forms.push({ type: 'integer' })
   if (node.secret) forms.push({ $ref: '#/$defs/fromFile' })
   return { ...about, anyOf: forms }
 }

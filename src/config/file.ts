@@ -1,4 +1,5 @@
 import { interpolate, type Environment } from './interpolate.ts'
+import { isOrNumber } from './kinds.ts'
 import type { Given, Layer } from './layer.ts'
 import { suggestion, type Problem } from './problem.ts'
 import { fromText } from './text.ts'
@@ -102,8 +103,12 @@ function takeSetting(node: SchemaNode, path: string, raw: unknown, around: Surro
     else found.problems.push(text)
     return
   }
-  const typed = changed && typeof value === 'string' ? fromText(node, value) : value
+  const typed = changed && typeof value === 'string' ? fromText(node, value) : asText(node, value)
   found.given.set(path, { value: typed, where, locate: around.where })
+}
+
+function asText({ kind }: SchemaNode, value: unknown): unknown {
+  return typeof value === 'number' && kind && isOrNumber(kind) ? String(value) : value
 }
 
 /** The path in `{ file: … }`. */

@@ -8,6 +8,7 @@ import {
   parseOrigin,
   parseProxyRange,
   parseSize,
+  parseWorkers,
 } from './values.ts'
 
 interface Kind<Value = unknown> {
@@ -17,6 +18,8 @@ interface Kind<Value = unknown> {
   readonly expects: string
   /** For editors, in the published JSON Schema; may accept more than `parse`, never less. */
   readonly pattern: string
+  /** @see isOrNumber */
+  readonly orNumber?: true
 }
 
 /** Kept as text, once it is known to have this form. */
@@ -86,6 +89,12 @@ export const KINDS = {
     expects: 'a URL of the form redis[s]://user:password@host:port/db',
     pattern: '^rediss?://.+$',
   },
+  workers: {
+    parse: parseWorkers,
+    expects: 'auto or a whole number, 1 to 64',
+    pattern: '^(auto|[1-9]\\d?)$',
+    orNumber: true,
+  },
   hostPort: {
     parse: (text) => (parseListenAddress(text)?.kind === 'tcp' ? text : undefined),
     expects: 'host:port',
@@ -94,6 +103,12 @@ export const KINDS = {
 } as const satisfies Record<string, Kind>
 
 export type KindName = keyof typeof KINDS
+
+/** Whether a bare number in the file is meant as its text. */
+export function isOrNumber(name: KindName): boolean {
+  const kind: Kind = KINDS[name]
+  return kind.orNumber === true
+}
 
 /** What `KINDS[Name].parse` makes of a good text. */
 export type ParsedKind<Name extends KindName> = Exclude<ReturnType<(typeof KINDS)[Name]['parse']>, undefined>

@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox'
 import * as access from './sections/access.ts'
 import * as identity from './sections/identity.ts'
 import * as traffic from './sections/traffic.ts'
-import { choice, count } from './setting.ts'
+import { choice, count, written } from './setting.ts'
 
 const PROFILES = ['romm', 'standalone'] as const
 
@@ -38,6 +38,11 @@ export const CONFIG_SCHEMA = Type.Object(
         'How many instances of Postern run; with more than one, none of them makes keys by itself.',
       default: 1,
       minimum: 1,
+    }),
+    workers: written('workers', {
+      description:
+        'Processes that serve, `auto` for as many as there are processors; limits are shared out among them (docs/workers.md).',
+      default: '1',
     }),
     assertion: identity.assertion,
     keys: identity.keys,

@@ -29,6 +29,7 @@ export type DocumentPlace =
   | { readonly kind: 'file'; readonly path: string }
 
 const DURATION_UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const MOST_WORKERS = 64
 const SIZE_UNITS = { B: 1, KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 } as const
 const HOST_NAME =
   /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i
@@ -58,6 +59,13 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
 /** A listener that may be switched off. */
 export function parseOptionalListen(text: string): ListenAddress | 'off' | undefined {
   return text === 'off' ? 'off' : parseListenAddress(text)
+}
+
+/** How many processes serve: a number that a machine can have processors, or as many as it has (`auto`). */
+export function parseWorkers(text: string): number | 'auto' | undefined {
+  if (text === 'auto') return text
+  const count = /^\d{1,2}$/.test(text) ? Number(text) : 0
+  return count >= 1 && count <= MOST_WORKERS ? count : undefined
 }
 
 /** An http(s) URL that names an origin and nothing more: a path or a password in it would be dropped silently. */

@@ -10,6 +10,9 @@ export interface SharedMarksOptions {
   readonly name: string
 }
 
+/** Where marks are kept for replicas that were not there. */
+export type MarkStore = Pick<SharedMarks, 'load' | 'keep' | 'drop'>
+
 /** Marks in Redis, for replicas that were not there. Whoever can write there can delete one; nobody else can make one, or move it. */
 export class SharedMarks {
   readonly #redis: Redis

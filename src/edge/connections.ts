@@ -18,7 +18,9 @@ export interface ConnectionOptions {
 /** What is beyond the bounds is closed at once: to answer it would cost what the bounds are to save. */
 export function boundConnections(server: Server, limits: ConnectionLimits, options: ConnectionOptions): void {
   const open = new Map<string, number>()
-  server.maxConnections = limits.connections
+  // One of several workers would otherwise hand what it drops to the next, and that one to the next, for as long as all are
+  // full. (Node's types do not know it.)
+  Object.assign(server, { maxConnections: limits.connections, dropMaxConnection: true })
   server.on('drop', () => options.onRefused('all'))
   server.on('connection', (socket: Socket) => {
     const { remoteAddress } = socket

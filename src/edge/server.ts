@@ -1,7 +1,7 @@
 import { lstat, unlink } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { connect, Socket } from 'node:net'
+import { connect, Server as NetServer, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { PosternError } from '../errors.ts'
 import type { Metrics } from '../observe/metrics.ts'
@@ -85,13 +85,20 @@ export class EdgeServer {
     return listen(this.#server, address)
   }
 
-  /** Takes no new connections and ends idle ones; resolves when every exchange is over, or after `graceMs`. */
-  async close(graceMs: number): Promise<void> {
+  /**
+   * Takes no new connections and ends idle ones; resolves when every exchange is over, or after `graceMs`.
+   * @param lingerMs for which idle connections wait for a request, whose answer tells the client to open another connection:
+   * where others go on listening here, none needs to meet a connection that closes
+   */
+  async close(graceMs: number, lingerMs = 0): Promise<void> {
     this.#draining = true
     const closed = Promise.withResolvers<void>()
-    this.#server.close(() => closed.resolve())
+    // The server's own would end idle connections with it.
+    NetServer.prototype.close.call(this.#server, () => closed.resolve())
+    const endIdle = (): void => this.#server.closeIdleConnections()
+    if (lingerMs === 0) endIdle()
     // A connection whose last answer ends from now on would otherwise be kept for its next request.
-    const idle = setInterval(() => this.#server.closeIdleConnections(), 50)
+    const idle = setInterval(endIdle, Math.max(lingerMs, 50))
     const grace = setTimeout(() => this.#server.closeAllConnections(), graceMs)
     await closed.promise
     clearInterval(idle)

@@ -9,6 +9,8 @@ import type { BackendGuess, Profile } from '../profiles/profile.ts'
 import type { ClientInfo } from '../request/request.ts'
 import type { ResponseObserver } from '../upstream/observer.ts'
 import type { SharedRedis } from './shared.ts'
+import { keptCounts } from './siblings.ts'
+import type { Siblings } from './siblings.ts'
 
 /** What is a guess, or junk; the others were good once, or are somebody's. */
 const COUNTED = {
@@ -28,9 +30,23 @@ const COUNTED = {
   blocked: false,
 } as const satisfies Record<Rejection, boolean>
 
-/** @param shared where replicas count together */
-export function createAttempts(config: Config, clock: Clock, shared: SharedRedis | undefined): Attempts {
-  return new Attempts({ limits: config.attempts, clock, shared: shared?.attempts })
+/**
+ * @param shared where replicas count together
+ * @param siblings who count together without it
+ */
+export function createAttempts(
+  config: Config,
+  clock: Clock,
+  shared: SharedRedis | undefined,
+  siblings: Siblings | undefined,
+): Attempts {
+  return new Attempts({
+    limits: config.attempts,
+    clock,
+    shared: shared?.attempts,
+    makeCounts:
+      shared === undefined && siblings ? (counter) => keptCounts(siblings.keeper, counter) : undefined,
+  })
 }
 
 /** Counts what fails at the gateway and, where the profile says that the backend judges, what fails there. */

@@ -1,14 +1,16 @@
 import type { Blocks } from '../directory/blocks.ts'
 import type { Mark } from '../directory/mark.ts'
 import { keyOf } from '../directory/mark.ts'
+import type { Replicas } from '../directory/replicas.ts'
+import type { MarkStore } from '../directory/shared-marks.ts'
 import type { Clock } from '../identity/clock.ts'
-import type { SharedRedis } from './shared.ts'
 
 export interface BlockingOptions {
   readonly blocks: Blocks
   readonly clock: Clock
-  /** Undefined for one that shares nothing. */
-  readonly shared: () => Pick<SharedRedis, 'replicas' | 'marks'> | undefined
+  /** Both undefined for one that shares nothing. */
+  readonly replicas: () => Pick<Replicas, 'announce'> | undefined
+  readonly marks: () => MarkStore | undefined
   /** There are more than before: what is open already is to be looked at. */
   readonly onBlocked: () => void
 }
@@ -16,7 +18,7 @@ export interface BlockingOptions {
 /** Milliseconds between two attempts to read what the others marked. */
 const AGAIN = 1_000
 
-/** Keeps the blocks of all replicas the same: told at once, kept in Redis for those that were not there. */
+/** Keeps the blocks of all replicas the same: told at once, kept for those that were not there. */
 export class Blocking {
   readonly #options: BlockingOptions
   #reading: Promise<void> | undefined
@@ -32,15 +34,17 @@ export class Blocking {
 
   /** The others may have marked what is not known here. */
   get isBehind(): boolean {
-    return this.#options.shared()?.marks !== undefined && this.#knownAsOf < this.#gaps
+    return this.#options.marks() !== undefined && this.#knownAsOf < this.#gaps
   }
 
   /** @returns once every live replica has taken it in, or was waited for long enough, and it is kept where it can be */
   async put(mark: Mark): Promise<void> {
     this.take([mark])
-    const { marks, replicas } = this.#options.shared() ?? {}
-    const keeping = marks?.keep([mark], this.#lastUntil).catch(() => this.readAgain())
-    await Promise.all([replicas?.announce([], [mark]), keeping])
+    const { marks, replicas } = this.#options
+    const keeping = marks()
+      ?.keep([mark], this.#lastUntil)
+      .catch(() => this.readAgain())
+    await Promise.all([replicas()?.announce([], [mark]), keeping])
   }
 
   take(marks: readonly Mark[]): void {
@@ -69,8 +73,8 @@ export class Blocking {
   }
 
   async #read(): Promise<void> {
-    const { blocks, clock, shared } = this.#options
-    const marks = shared()?.marks
+    const { blocks, clock } = this.#options
+    const marks = this.#options.marks()
     if (marks === undefined || this.#stopped) return
     try {
       const asOf = this.#gaps

@@ -1,9 +1,14 @@
+import { randomUUID } from 'node:crypto'
 import type { RingSummary } from '../assertion/keys.ts'
 import type { Config } from '../config/schema.ts'
 import type { Blocks } from '../directory/blocks.ts'
 import type { Change } from '../directory/change.ts'
+import { digestOf } from '../directory/digest.ts'
+import type { Mark } from '../directory/mark.ts'
+import { Replicas } from '../directory/replicas.ts'
 import { startRevalidation } from '../directory/revalidation.ts'
 import type { Revalidation } from '../directory/revalidation.ts'
+import type { MarkStore } from '../directory/shared-marks.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Logger } from '../observe/log.ts'
 import type { Profile } from '../profiles/profile.ts'
@@ -11,6 +16,9 @@ import { Blocking } from './blocking.ts'
 import { Changes } from './changes.ts'
 import { KeyAgreement } from './keys.ts'
 import { SharedRedis } from './shared.ts'
+import type { SharedOptions } from './shared.ts'
+import { keptMarks } from './siblings.ts'
+import type { Siblings } from './siblings.ts'
 
 export interface CoherenceOptions {
   readonly config: Config
@@ -18,6 +26,7 @@ export interface CoherenceOptions {
   readonly logger: Logger
   readonly profile: () => Profile
   readonly blocks: Blocks
+  readonly siblings?: Siblings | undefined
 }
 
 /** Milliseconds within which changes make one look at the sockets: there may be many of both. */
@@ -29,6 +38,10 @@ export class Coherence {
   readonly changes: Changes
   readonly shared: SharedRedis | undefined
   readonly blocking: Blocking
+  /** Undefined where there are no others, or nothing proves who is one of them. */
+  readonly replicas: Replicas | undefined
+  /** What was marked, for those of them that were not there. */
+  readonly #marks: MarkStore | undefined
   #agreement: KeyAgreement | undefined
   #batches: Revalidation | undefined
   #look: () => void = () => undefined
@@ -36,33 +49,40 @@ export class Coherence {
 
   constructor(options: CoherenceOptions) {
     this.#options = options
-    const { config, clock, profile, blocks } = options
+    const { config, clock, profile, blocks, siblings } = options
     this.blocking = new Blocking({
       ...{ blocks, clock },
-      shared: () => this.shared,
+      replicas: () => this.replicas,
+      marks: () => this.#marks,
       onBlocked: () => this.#look(),
     })
     this.changes = new Changes({
       clock,
       profile,
-      announce: (changes) => this.shared?.replicas?.announce(changes),
+      announce: (changes) => this.replicas?.announce(changes),
       onForgotten: () => {
         this.#batches?.hurry()
         this.#lookSoon()
       },
     })
-    this.shared =
-      config.redis &&
-      new SharedRedis(config.redis, {
-        ...options,
-        onChange: (changes: readonly Change[]) => this.changes.take(changes),
-        onMarks: (marks) => this.blocking.take(marks),
-        onGap: () => {
-          this.changes.doubt()
-          this.blocking.readAgain()
-        },
-        about: () => this.#agreement?.about(),
-      })
+    const hearing = {
+      ...options,
+      onChange: (changes: readonly Change[]) => this.changes.take(changes),
+      onMarks: (marks: readonly Mark[]) => this.blocking.take(marks),
+      onGap: () => {
+        this.changes.doubt()
+        this.blocking.readAgain()
+      },
+      about: () => this.#agreement?.about(),
+    }
+    this.shared = config.redis && new SharedRedis(config.redis, hearing)
+    this.replicas = this.shared?.replicas ?? (siblings && replicasAmong(siblings, hearing))
+    this.#marks = this.shared?.marks ?? (siblings && keptMarks(siblings.keeper))
+  }
+
+  get trouble(): string | undefined {
+    if (this.shared?.trouble !== undefined) return this.shared.trouble
+    return this.replicas?.joined === false ? 'the other replicas are not heard' : undefined
   }
 
   /** The replicas sign with the same keys, or are not ready. */
@@ -87,7 +107,7 @@ export class Coherence {
   get disagreement(): string | undefined {
     if (this.blocking.isBehind && this.shared?.isAway === false)
       return 'redis: who is blocked has not been read yet'
-    return this.#agreement?.trouble(this.shared?.replicas?.live ?? [])
+    return this.#agreement?.trouble(this.replicas?.live ?? [])
   }
 
   #lookSoon(): void {
@@ -105,6 +125,20 @@ export class Coherence {
   }
 
   async close(): Promise<void> {
-    await this.shared?.close()
+    await this.replicas?.close()
+    this.shared?.close()
   }
+}
+
+/** The same among processes that need no Redis to reach each other. */
+function replicasAmong(siblings: Siblings, hearing: SharedOptions): Replicas {
+  const { config } = hearing
+  return new Replicas({
+    ...hearing,
+    channel: siblings.channel(),
+    newId: randomUUID,
+    secret: siblings.secret,
+    place: digestOf(config.profile, config.upstream.url),
+    revokeWait: config.cache.revokeWait,
+  })
 }

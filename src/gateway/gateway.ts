@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { Live } from '../admin/live.ts'
 import { probesPart } from '../admin/probes.ts'
 import type { Health } from '../admin/probes.ts'
 import { Recent } from '../admin/recent.ts'
@@ -9,18 +10,37 @@ import { EdgeServer } from '../edge/server.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Logger } from '../observe/log.ts'
 import { createMetrics } from '../observe/metrics.ts'
+import type { MetricValues } from '../observe/metrics.ts'
 import { createLive } from './live.ts'
 import { ownListeners, unlessOff } from './own.ts'
 import { Runtime } from './runtime.ts'
+import type { RuntimeContext } from './runtime.ts'
+import type { Siblings } from './siblings.ts'
+import { inTurn } from './turns.ts'
 
 /** Milliseconds, about what a timer can hold: a download must not break off because somebody changed a rule. */
-const LONGEST_EXCHANGE = 2 ** 31 - 1
+export const LONGEST_EXCHANGE = 2 ** 31 - 1
 
 export interface GatewayContext {
   readonly clock: Clock
   readonly logger: Logger
   /** Of this program. */
   readonly version?: string
+  /** Where it is one of several workers. */
+  readonly siblings?: Siblings | undefined
+}
+
+/** A configuration that is started, and not at work yet. */
+export interface Prepared {
+  readonly commit: () => void
+  readonly abandon: () => Promise<void>
+}
+
+export interface Drain {
+  /** Milliseconds for what is under way. */
+  readonly grace: number
+  /** @see EdgeServer.close */
+  readonly linger: number
 }
 
 /** A gateway that listens. */
@@ -32,14 +52,21 @@ export interface Gateway {
   /** Of the decision API. */
   readonly decision: string | undefined
   readonly runtime: Runtime
+  readonly live: Live
   health(): Health
+  metrics(): Promise<MetricValues>
   /**
    * Puts another configuration in place of the one at work, whole; what is under way ends with the old one.
    * @throws PosternError when it cannot be started: the old one stays
    */
   reload(config: Config): Promise<void>
-  /** Stops listening, lets what is under way end within the configured grace, and closes everything. */
-  close(): Promise<void>
+  /**
+   * The first half of that, for who must know first that others can do the same.
+   * @throws PosternError when it cannot be started
+   */
+  prepare(config: Config): Promise<Prepared>
+  /** Stops listening, lets what is under way end within the configured grace unless told, and closes everything. */
+  close(drain?: Drain): Promise<void>
 }
 
 /** @throws PosternError `config_invalid`, `keys_unusable`, `listen_failed` */
@@ -56,28 +83,26 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
   const live = createLive({ ...kept, runtime: () => runtime, health })
   const own = ownListeners(config.listen, probesPart(health, metrics), (name) => adminPart(live, name))
 
-  const close = async (): Promise<void> => {
+  const close = async (drain?: Drain): Promise<void> => {
     draining = true
-    const grace = runtime.config.shutdown.grace
+    const { grace, linger } = drain ?? { grace: runtime.config.shutdown.grace, linger: 0 }
     // Sockets have no end of their own to wait for.
     runtime.upstream.sockets.closeAll()
-    await Promise.all([edge.close(grace), decision.close(grace)])
+    await Promise.all([edge.close(grace, linger), decision.close(grace, linger)])
     await Promise.all([runtime.close(0), own.close()])
   }
-
-  /** One after the other: of two, the later must win. */
-  let reloading: Promise<void> = Promise.resolve()
-  const replace = async (next: Config, before: Promise<void>): Promise<void> => {
-    await before.catch(() => undefined)
-    const started = await Runtime.start(next, kept)
+  const put = (started: Runtime): void => {
     // Stopped meanwhile: nobody would close it later.
-    if (draining) return started.close(0)
-    for (const path of fixedSettings(config, next))
-      context.logger.warn(`${path} has another value now, which takes a restart`)
-    const replaced = runtime
+    if (draining) return void started.close(0)
+    void runtime.close(LONGEST_EXCHANGE)
     runtime = started
-    void replaced.close(LONGEST_EXCHANGE)
   }
+  const replace = async (next: Config): Promise<void> => {
+    const { commit } = await prepare(next, kept, put)
+    warnOfFixed(config, next, context.logger)
+    commit()
+  }
+  const turn = inTurn()
 
   try {
     return {
@@ -87,11 +112,11 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
       get runtime() {
         return runtime
       },
+      live,
       health,
-      reload: (next) => {
-        reloading = replace(next, reloading)
-        return reloading
-      },
+      metrics: () => metrics.values(),
+      reload: (next) => turn(() => replace(next)),
+      prepare: (next) => prepare(next, kept, put),
       close,
     }
   } catch (error) {
@@ -100,18 +125,28 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
   }
 }
 
-/** The settings of open listeners, where `next` has other values. */
-function fixedSettings(config: Config, next: Config): string[] {
-  const before = fixed(config)
-  const after = fixed(next)
-  return Object.keys(after).filter((path) => !isDeepStrictEqual(before[path], after[path]))
+async function prepare(
+  next: Config,
+  context: RuntimeContext,
+  put: (started: Runtime) => void,
+): Promise<Prepared> {
+  const started = await Runtime.start(next, context)
+  return { commit: () => put(started), abandon: () => started.close(0) }
 }
 
-function fixed({ listen: addresses, decision, limits }: Config): Readonly<Record<string, unknown>> {
-  const sections = { listen: addresses, decision: { listen: decision.listen }, limits }
-  return Object.fromEntries(
-    Object.entries(sections).flatMap(([section, values]) =>
-      Object.entries(values).map(([name, value]) => [`${section}.${name}`, value]),
-    ),
+/** Of the settings of open listeners, and of how many processes there are, where `next` has other values. */
+export function warnOfFixed(config: Config, next: Config, logger: Pick<Logger, 'warn'>): void {
+  const [before, after] = [fixed(config), fixed(next)]
+  for (const path of Object.keys(after)) {
+    if (isDeepStrictEqual(before[path], after[path])) continue
+    logger.warn(`${path} has another value now, which takes a restart`)
+  }
+}
+
+function fixed({ listen, decision, limits, workers }: Config): Readonly<Record<string, unknown>> {
+  const sections = { listen, decision: { listen: decision.listen }, limits }
+  const entries = Object.entries(sections).flatMap(([section, values]) =>
+    Object.entries(values).map(([name, value]) => [`${section}.${name}`, value] as const),
   )
+  return { ...Object.fromEntries(entries), workers }
 }

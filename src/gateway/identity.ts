@@ -3,7 +3,7 @@ import { createAsserter } from '../assertion/asserter.ts'
 import { createJwks } from '../assertion/jwks.ts'
 import type { JwksAnswer } from '../assertion/jwks.ts'
 import { keepReloading, openKeyRing } from '../assertion/keys.ts'
-import type { RingSummary } from '../assertion/keys.ts'
+import type { KeyRing, RingSummary } from '../assertion/keys.ts'
 import { plainHeaders } from '../assertion/plain.ts'
 import type { Config } from '../config/schema.ts'
 import type { Clock } from '../identity/clock.ts'
@@ -44,15 +44,7 @@ export async function createOutgoing(
     return { decide, observe, jwks: undefined, ring: undefined, stop: () => undefined }
   }
   const { folder, publishFor } = config.keys
-  const ring = await openKeyRing({
-    folder,
-    publishFor,
-    algorithm: config.assertion.algorithm,
-    lifetime: config.assertion.lifetime,
-    clock,
-    // Replicas that start at the same moment would each make a key of their own.
-    generateWhenEmpty: config.replicas === 1 && config.redis === undefined,
-  })
+  const ring = await openKeys(config, clock)
   const stop = keepReloading({
     ring,
     every: Math.min(Math.max(publishFor / 2, RELOAD_KEYS.least), RELOAD_KEYS.most),
@@ -63,6 +55,21 @@ export async function createOutgoing(
   const asserter = createAsserter({ ...config.assertion, ring, clock, randomId: randomUUID })
   const decide = { hygiene, policy, plain, asserter }
   return { decide, observe, jwks: createJwks(ring, publishFor), ring, stop }
+}
+
+/**
+ * The keys of this installation, the first one made where nobody else could be making it.
+ * @throws PosternError `keys_unusable`
+ */
+export function openKeys({ keys, assertion, replicas, redis }: Config, clock: Clock): Promise<KeyRing> {
+  return openKeyRing({
+    ...keys,
+    algorithm: assertion.algorithm,
+    lifetime: assertion.lifetime,
+    clock,
+    // Replicas that start at the same moment would each make a key of their own.
+    generateWhenEmpty: replicas === 1 && redis === undefined,
+  })
 }
 
 /** A backend that is not to see credentials sees none of those that were refused either. */

@@ -37,6 +37,8 @@ import { createOutgoing } from './identity.ts'
 import type { Outgoing } from './identity.ts'
 import { createProfile } from './profile.ts'
 import { operatorLayer } from './rules.ts'
+import { keptTies } from './siblings.ts'
+import type { Siblings } from './siblings.ts'
 import { isBlocked, socketOrigins, watchSockets } from './sockets.ts'
 import { watchUpstream } from './upstream.ts'
 import type { WatchedUpstream } from './upstream.ts'
@@ -49,6 +51,7 @@ export interface RuntimeContext {
   /** Told of every decision; undefined where none is made. */
   readonly recent?: DecisionRecord
   readonly blocks: Blocks
+  readonly siblings?: Siblings | undefined
 }
 
 /** Milliseconds that a batch may take; with `cache.revalidate` it makes the published bound. */
@@ -76,10 +79,11 @@ export class Runtime {
   private constructor(config: Config, context: RuntimeContext) {
     this.config = config
     this.#context = context
-    this.#cors = corsOf(config, context.clock)
+    const { clock, siblings } = context
+    this.#cors = corsOf(config, clock)
     const profile = (): Profile => this.profile
     this.#coherence = new Coherence({ ...context, config, profile })
-    this.#attempts = createAttempts(config, context.clock, this.#coherence.shared)
+    this.#attempts = createAttempts(config, clock, this.#coherence.shared, siblings)
     this.#watched = watchUpstream({
       ...context,
       config,
@@ -139,12 +143,12 @@ export class Runtime {
 
   health(): Health {
     const { state } = this.router
-    const { shared: redis, disagreement } = this.#coherence
+    const { trouble, disagreement } = this.#coherence
     const own = this.profile.troubles()
     const troubles = [
       ...own.map(({ what }) => what),
       ...(state.lastError === undefined ? [] : [`openapi: ${state.lastError}`]),
-      ...[this.#watched.trouble(), redis?.trouble].filter((trouble) => trouble !== undefined),
+      ...[this.#watched.trouble(), trouble].filter((each) => each !== undefined),
     ]
     if (disagreement !== undefined) return { status: 'not_ready', troubles: [disagreement, ...troubles] }
     if (own.some(({ shared }) => !shared)) return { status: 'not_ready', troubles }
@@ -161,7 +165,7 @@ export class Runtime {
       attempts: this.#attempts.counts,
       questions: this.profile.questions,
       lookups: this.profile.lookups,
-      replicas: this.#coherence.shared?.replicas,
+      replicas: this.#coherence.replicas,
       inFlight: this.upstream.inFlight,
       waiting: this.upstream.waiting,
       sockets: this.upstream.sockets.count,
@@ -246,7 +250,7 @@ export class Runtime {
   }
 
   #profileContext(): ProfileContext {
-    const { clock, logger } = this.#context
+    const { clock, logger, siblings } = this.#context
     const { revalidate, staleIfError, entries } = this.config.cache
     return {
       ask: this.#watched.ask,
@@ -258,6 +262,10 @@ export class Runtime {
         maxEntries: entries,
       },
       shared: this.#coherence.shared?.store,
+      kept: siblings && {
+        secret: siblings.secret,
+        store: (prefix) => keptTies(siblings.keeper, prefix),
+      },
       changed: (changes) => void this.#coherence.changes.note(changes),
       attempts: this.#attempts,
       warn: (message) => logger.warn(message),

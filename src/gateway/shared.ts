@@ -76,8 +76,8 @@ export class SharedRedis {
     return settled(this.#redis)
   }
 
-  async close(): Promise<void> {
-    await this.replicas?.close()
+  /** After its replicas, who take their leave through it. */
+  close(): void {
     this.#redis.disconnect()
   }
 }

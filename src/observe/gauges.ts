@@ -1,5 +1,5 @@
 import { Counter, Gauge } from 'prom-client'
-import type { Registry } from 'prom-client'
+import type { Aggregator, Registry } from 'prom-client'
 
 /** Reads what others keep, at the moment it is asked for. */
 export interface Gauges {
@@ -35,24 +35,28 @@ interface ReplicaGauges {
 /** A number, or one for each set of labels; none where there is nothing to tell. */
 type Value = number | undefined | readonly (readonly [Readonly<Record<string, string>>, number])[]
 
-interface Kept {
+interface Kept<Source> {
   readonly kind: typeof Counter | typeof Gauge
   readonly name: string
   readonly help: string
   readonly labels?: readonly string[]
-  readonly value: (gauges: Gauges) => Value
+  /** What several processes are together: their sum unless told. */
+  readonly together?: Aggregator
+  readonly value: (source: Source) => Value
 }
 
-const KEPT: readonly Kept[] = [
+const KEPT: readonly Kept<Gauges>[] = [
   {
     kind: Gauge,
     name: 'postern_ready',
+    together: 'max',
     help: 'Whether this replica is ready: 1 or 0.',
     value: ({ ready }) => Number(ready),
   },
   {
     kind: Gauge,
     name: 'postern_troubles',
+    together: 'max',
     help: 'Troubles that /readyz names.',
     value: ({ troubles }) => troubles,
   },
@@ -69,22 +73,31 @@ const KEPT: readonly Kept[] = [
     value: ({ waiting }) => waiting,
   },
   { kind: Gauge, name: 'postern_sockets', help: 'Open WebSockets.', value: ({ sockets }) => sockets },
-  { kind: Gauge, name: 'postern_routes', help: 'Rows of the route table.', value: ({ routes }) => routes },
+  {
+    kind: Gauge,
+    name: 'postern_routes',
+    together: 'max',
+    help: 'Rows of the route table.',
+    value: ({ routes }) => routes,
+  },
   {
     kind: Gauge,
     name: 'postern_table_age_seconds',
+    together: 'max',
     help: 'Time since the OpenAPI document was read.',
     value: ({ tableAge }) => (tableAge === undefined ? undefined : tableAge / 1_000),
   },
   {
     kind: Gauge,
     name: 'postern_replicas',
+    together: 'min',
     help: 'Other replicas that are heard.',
     value: ({ replicas }) => replicas?.live.length,
   },
   {
     kind: Gauge,
     name: 'postern_replicas_joined',
+    together: 'min',
     help: 'Whether the other replicas are heard: 1 or 0.',
     value: ({ replicas }) => (replicas === undefined ? undefined : Number(replicas.joined)),
   },
@@ -146,6 +159,7 @@ const KEPT: readonly Kept[] = [
   {
     kind: Gauge,
     name: 'postern_batch_age_seconds',
+    together: 'max',
     help: 'Time since the last complete revalidation batch began, by kind.',
     labels: ['kind'],
     value: ({ lookups, monotonic }) =>
@@ -159,13 +173,38 @@ function byOutcome(counts: Readonly<Record<string, number>>): Value {
   return Object.entries(counts).map(([outcome, count]) => [{ outcome }, count])
 }
 
-/** What others keep costs nothing until somebody asks. */
+/** What one process says of several. */
+export interface WorkerGauges {
+  readonly serving: number
+  readonly deaths: number
+}
+
+const OF_WORKERS: readonly Kept<WorkerGauges>[] = [
+  { kind: Gauge, name: 'postern_workers', help: 'Workers that serve.', value: ({ serving }) => serving },
+  {
+    kind: Counter,
+    name: 'postern_worker_deaths_total',
+    help: 'Workers that ended without being told to.',
+    value: ({ deaths }) => deaths,
+  },
+]
+
 export function registerGauges(registry: Registry, read: () => Gauges): void {
-  for (const { kind: Kind, name, help, labels = [], value } of KEPT) {
+  register(registry, KEPT, read)
+}
+
+export function registerWorkerGauges(registry: Registry, read: () => WorkerGauges): void {
+  register(registry, OF_WORKERS, read)
+}
+
+/** What others keep costs nothing until somebody asks. */
+function register<Source>(registry: Registry, kept: readonly Kept<Source>[], read: () => Source): void {
+  for (const { kind: Kind, name, help, labels = [], together = 'sum', value } of kept) {
     const metric = new Kind({
       name,
       help,
       labelNames: labels,
+      aggregator: together,
       registers: [],
       collect() {
         this.reset()

@@ -9,9 +9,16 @@ export type { Logger } from 'pino'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
-/** JSON lines. What the process was given as secrets never gets here; headers are never logged. */
-export function createLogger(level: LogLevel, output: DestinationStream): Logger {
-  return pino({ level, base: null, timestamp: () => `,"time":"${isoTime()}"` }, output)
+/**
+ * JSON lines. What the process was given as secrets never gets here; headers are never logged.
+ * @param about what every line says besides
+ */
+export function createLogger(
+  level: LogLevel,
+  output: DestinationStream,
+  about: Readonly<Record<string, unknown>> | null = null,
+): Logger {
+  return pino({ level, base: about, timestamp: () => `,"time":"${isoTime()}"` }, output)
 }
 
 /** What came of a request, for its one line. */
@@ -43,6 +50,8 @@ export class DecisionLog implements DecisionRecord {
   readonly #output: DestinationStream
   readonly #which: 'all' | 'denied' | 'off'
   readonly #record: DecisionRecord | undefined
+  /** What the logger says in every line, as text. */
+  readonly #bound: string
 
   /** @param record told of all of them */
   constructor(logger: Logger, which: 'all' | 'denied' | 'off', record?: DecisionRecord) {
@@ -50,6 +59,9 @@ export class DecisionLog implements DecisionRecord {
     this.#output = outputOf(logger)
     this.#which = which
     this.#record = record
+    this.#bound = Object.entries(logger.bindings())
+      .map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)},`)
+      .join('')
   }
 
   permitted(permit: Permit, concluded: Concluded): void {
@@ -67,7 +79,7 @@ export class DecisionLog implements DecisionRecord {
   #write(level: 'info' | 'warn', fields: DecisionLine): void {
     if (!this.#logger.isLevelEnabled(level)) return
     const rest = JSON.stringify(fields).slice(1)
-    this.#output.write(`{"level":${pino.levels.values[level]},"time":"${isoTime()}",${rest}\n`)
+    this.#output.write(`{"level":${pino.levels.values[level]},"time":"${isoTime()}",${this.#bound}${rest}\n`)
   }
 }
 

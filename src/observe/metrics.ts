@@ -1,8 +1,9 @@
-import { Counter, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, Histogram, Registry } from 'prom-client'
+import type { MetricObjectWithValues, MetricValue } from 'prom-client'
 import type { Denial } from '../pipeline/decision.ts'
 import type { Permit } from '../pipeline/permit.ts'
-import { registerGauges } from './gauges.ts'
-import type { Gauges } from './gauges.ts'
+import { registerGauges, registerWorkerGauges } from './gauges.ts'
+import type { Gauges, WorkerGauges } from './gauges.ts'
 
 export type { Gauges }
 
@@ -14,8 +15,29 @@ export interface Metrics {
   upstreamBegan(waited: number): void
   /** @param bound that of all connections, or of one address */
   connectionRefused(bound: string): void
-  /** Prometheus' text format, and its content type. */
-  render(): Promise<{ readonly contentType: string; readonly body: string }>
+  render(): Promise<Rendered>
+  /** The same as plain data, for adding up. */
+  values(): Promise<MetricValues>
+}
+
+/** Prometheus' text format, and its content type. */
+export interface Rendered {
+  readonly contentType: string
+  readonly body: string
+}
+
+/** Every metric of one process. */
+export type MetricValues = readonly MetricObjectWithValues<MetricValue<string>>[]
+
+/** Several processes as one; each metric says how its values go together. */
+export function together(all: readonly MetricValues[]): Pick<Metrics, 'render' | 'values'> {
+  return readOut(AggregatorRegistry.aggregate(all.map((values) => [...values])))
+}
+
+/** What may never fall: a counter that did would be taken for one that began anew. */
+export function totalsOf(values: MetricValues): MetricValues {
+  // A word, whatever the types of prom-client say.
+  return values.filter(({ type }) => String(type) !== 'gauge')
 }
 
 /** Seconds: from a file that is at hand to an archive that has to be made first. */
@@ -61,7 +83,21 @@ export function createMetrics(read: () => Gauges): Metrics {
     upstreamFailed: (reason) => failures.inc({ reason }),
     upstreamBegan: (waited) => waits.observe(waited / 1_000),
     connectionRefused: (bound) => refused.inc({ bound }),
+    ...readOut(registry),
+  }
+}
+
+/** What is to be said of several processes besides what each says of itself. */
+export function createWorkerMetrics(read: () => WorkerGauges): Pick<Metrics, 'values'> {
+  const registry = new Registry()
+  registerWorkerGauges(registry, read)
+  return readOut(registry)
+}
+
+function readOut(registry: Registry): Pick<Metrics, 'render' | 'values'> {
+  return {
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+    values: () => registry.getMetricsAsJSON(),
   }
 }
 

@@ -8,6 +8,8 @@ export const STANDARD_OUTPUT = 1
 
 /** Characters kept back at most. */
 const MOST = 8_192
+/** Bytes that Linux writes into a pipe in one piece, whoever else writes there (PIPE_BUF, POSIX write(2)). */
+const UNBROKEN = 4_096
 /** Milliseconds. */
 const LONGEST = 100
 
@@ -15,19 +17,25 @@ const LONGEST = 100
  * Lines are written many at a time, at the latest after a tenth of a second: one write for each was a sixth of all that
  * a forwarded request cost (`npm run bench`). pino's own buffer measures all that it holds again with each line.
  * @param to a file descriptor or a path
+ * @param shared whether other processes write there too, who must not come between the halves of a line
  */
-export function buffered(to: number | string): LogOutput {
+export function buffered(to: number | string, shared = false): LogOutput {
   const file = pino.destination({ dest: to, sync: true })
   let kept = ''
+  let keptBytes = 0
   const flush = (): void => {
     if (kept === '') return
     file.write(kept)
     kept = ''
+    keptBytes = 0
   }
   setInterval(flush, LONGEST).unref()
   return {
     write(line) {
+      const bytes = shared ? Buffer.byteLength(line) : 0
+      if (keptBytes + bytes > UNBROKEN) flush()
       kept += line
+      keptBytes += bytes
       if (kept.length >= MOST) flush()
     },
     flushSync() {

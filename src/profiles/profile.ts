@@ -3,6 +3,7 @@ import type { QuestionCounts } from '../authenticators/asked.ts'
 import type { Attempts } from '../authenticators/attempts.ts'
 import type { Change } from '../directory/change.ts'
 import type { Batched } from '../directory/revalidation.ts'
+import type { TieStore } from '../directory/ties.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
@@ -64,12 +65,21 @@ export interface SharedStore {
   readonly generation: () => string | undefined
 }
 
+/** What stands in for it among processes that keep things in one of them. */
+export interface KeptTies {
+  readonly secret: Buffer
+  /** @param prefix tells its keys from others */
+  store(prefix: string): TieStore
+}
+
 /** What every profile is made with. */
 export interface ProfileContext {
   readonly ask: AskUpstream
   readonly clock: Clock
   readonly freshness: Freshness
   readonly shared: SharedStore | undefined
+  /** Used where nothing is shared. */
+  readonly kept?: KeptTies | undefined
   /** Told of changes that did not come through this gateway. */
   readonly changed: (changes: readonly Change[]) => void
   /** Bounds how often passwords may be tried. */

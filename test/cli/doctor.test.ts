@@ -52,6 +52,8 @@ async function doctor(
     signals: {
       stopped: new Promise(() => undefined),
       onReload: () => undefined,
+      onRestart: () => undefined,
+      leaveToOthers: () => undefined,
       onExit: () => undefined,
       onCrash: () => undefined,
     },

@@ -40,6 +40,8 @@ async function init(
     signals: {
       stopped: new Promise(() => undefined),
       onReload: () => undefined,
+      onRestart: () => undefined,
+      leaveToOthers: () => undefined,
       onExit: () => undefined,
       onCrash: () => undefined,
     },

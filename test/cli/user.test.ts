@@ -50,6 +50,8 @@ function terminal(t: Test, typed = 'correct horse'): Terminal {
         signals: {
           stopped: new Promise<void>(() => undefined),
           onReload: () => undefined,
+          onRestart: () => undefined,
+          leaveToOthers: () => undefined,
           onCrash: () => undefined,
           onExit: () => undefined,
         },

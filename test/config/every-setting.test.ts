@@ -25,6 +25,7 @@ const SAMPLES: Readonly<Record<KindName, string>> = {
   tokenPrefix: 'abc_',
   version: '5.2.0',
   redisUrl: 'redis://:secret@redis:6379/1',
+  workers: 'auto',
   hostPort: 'sentinel:26379',
 }
 const SPECIAL: Readonly<Record<string, { readonly text: string; readonly value: unknown }>> = {

@@ -55,6 +55,7 @@ const HOMES = {
   'node:sqlite': { at: ['profiles'] },
   jose: { at: ['assertion', 'authenticators'] },
   'node:process': { at: ['main.ts', 'cli'] },
+  'node:cluster': { at: ['cli'] },
 } satisfies Record<string, Place>
 
 /** Names that open a door, and the files that may import each. */

@@ -25,6 +25,7 @@ function linesOf(status: Status): string[] {
   const rows = [
     ['version', `${printable(status.version)}, up ${span(now - status.startedAt)}`],
     ['state', health.status],
+    ...(status.workers === undefined ? [] : [['workers', String(status.workers)]]),
     ['enforcement', status.enforcement],
     ['profile', `${status.profile} at ${status.upstream}`],
     ['routes', routesOf(status)],

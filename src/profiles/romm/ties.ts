@@ -3,6 +3,7 @@ import { keyedDigestOf, sessionDigest, sha256 } from '../../directory/digest.ts'
 import type { UserRecord } from '../../directory/records.ts'
 import { createSharedTies } from '../../directory/shared-ties.ts'
 import { Ties } from '../../directory/ties.ts'
+import type { TieStore } from '../../directory/ties.ts'
 import type { Credential } from '../../identity/credential.ts'
 import type { ProfileContext } from '../profile.ts'
 import type { RommUsers } from './directory.ts'
@@ -19,8 +20,10 @@ const SESSION = 14 * DAY
 
 /** @param binding of everything that an answer in Redis depends on */
 export function rommTies(users: RommUsers, context: ProfileContext, binding: string): RommTies {
-  const { shared } = context
-  const key = shared?.secret ?? randomBytes(32)
+  const { shared, kept } = context
+  const key = (shared ?? kept)?.secret ?? randomBytes(32)
+  const storeOf = (prefix: string, lifetime: number): TieStore | undefined =>
+    shared ? createSharedTies({ ...shared, prefix, lifetime }) : kept?.store(prefix)
   const make = (
     kind: string,
     lifetime: number,
@@ -31,7 +34,7 @@ export function rommTies(users: RommUsers, context: ProfileContext, binding: str
       maxEntries: context.freshness.maxEntries,
       tieOf,
       anew: (name) => users.names.findAnew(name),
-      store: shared && createSharedTies({ ...shared, prefix: `postern:tie:${kind}:${binding}:`, lifetime }),
+      store: storeOf(`postern:tie:${kind}:${binding}:`, lifetime),
       ...(onCut && { onCut }),
     })
   return {

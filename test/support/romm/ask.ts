@@ -14,15 +14,17 @@ export interface Question {
   readonly method?: string
   readonly headers?: Record<string, string | string[]>
   readonly body?: string | Buffer
+  /** Instead of the connections that all questions share. */
+  readonly agent?: Agent
 }
 
-const agent = new Agent({ keepAlive: true, maxSockets: 16 })
+const shared = new Agent({ keepAlive: true, maxSockets: 16 })
 const { credentials } = readFixture()
 
 /** Asks 127.0.0.1 with a target that is sent as it stands. Connections are kept while they are of use. */
 export async function ask(port: number, path: string, question: Question = {}): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const { method = 'GET', headers = {}, body } = question
+  const { method = 'GET', headers = {}, body, agent = shared } = question
   const request = httpRequest({ port, path, method, headers, agent }, (response) => {
     const chunks: Buffer[] = []
     response.on('data', (chunk: Buffer) => chunks.push(chunk))
