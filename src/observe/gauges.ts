@@ -210,9 +210,9 @@ function register<Source>(registry: Registry, kept: readonly Kept<Source>[], rea
         this.reset()
         const current = value(read())
         if (typeof current === 'number') this.inc(current)
+        else for (const [set, number] of current ?? []) this.inc(set, number)
         // Without labels a reset is a 0, which would be told.
-        else if (current === undefined) this.remove()
-        else for (const [set, number] of current) this.inc(set, number)
+        if (current === undefined && labels.length === 0) this.remove()
       },
     })
     registry.registerMetric(metric)
