@@ -46,12 +46,12 @@ export function environment(env: Variables = {}): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'], ...env }
 }
 
-/** What to run, and its arguments. */
+/** What to run, and its arguments. What the test runner loads into every Node would otherwise be loaded there too. */
 function argv(args: readonly string[], { preload, program }: CommandOptions): [string, string[]] {
-  if (program !== undefined) return [program, [...args]]
   const before =
     preload === undefined ? [] : ['--import', `data:text/javascript,${encodeURIComponent(preload)}`]
-  return [process.execPath, [...before, MAIN, ...args]]
+  const command = program === undefined ? [process.execPath, ...before, MAIN] : [program]
+  return ['/usr/bin/env', ['-u', 'NODE_OPTIONS', ...command, ...args]]
 }
 
 /** Runs `postern` to its end. */

@@ -97,7 +97,12 @@ async function run(stage: Stage, text: string): Promise<void> {
   const mapped = text.replaceAll(/(?<=\s)(?=\/\w)/g, stage.root)
   const command = process.getuid?.() === 0 ? mapped : mapped.replaceAll(/chown \S+ \S+/g, 'true')
   const env = { ...process.env, ...stage.env }
-  await execFileAsync('sh', ['-ec', command], { cwd: stage.cwd, env, maxBuffer: 2 ** 26 })
+  // What the test runner loads into every Node is nothing that an image has.
+  await execFileAsync('env', ['-u', 'NODE_OPTIONS', 'sh', '-ec', command], {
+    cwd: stage.cwd,
+    env,
+    maxBuffer: 2 ** 26,
+  })
 }
 
 export function inside({ root, cwd }: Stage, path: string): string {

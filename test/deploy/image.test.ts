@@ -42,7 +42,8 @@ const started = (t: Test, ...args: string[]): Promise<Serving> =>
 async function health({ cwd, said }: Stage, probes: string): Promise<number> {
   const [name = '', ...args] = argvOf(said.get('HEALTHCHECK'))
   const command = args.map((arg) => arg.replace('http://127.0.0.1:8091', probes))
-  const child = execFileAsync(join(image.root, 'usr/local/bin', name), command, { cwd, ...OWNER })
+  const checked = ['-u', 'NODE_OPTIONS', join(image.root, 'usr/local/bin', name), ...command]
+  const child = execFileAsync('env', checked, { cwd, ...OWNER })
   return child.then(
     () => 0,
     (error: unknown) => (error as { readonly code: number }).code,

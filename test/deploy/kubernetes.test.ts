@@ -68,9 +68,14 @@ async function complaints(t: Test, objects: readonly Manifest[]): Promise<string
     '--types',
     '',
   ]
-  return execFileAsync(process.execPath, [TSC, ...options, file]).then(
+  // What the test runner loads into every Node would keep the compiler from starting.
+  const command = ['-u', 'NODE_OPTIONS', process.execPath, TSC, ...options, file]
+  return execFileAsync('env', command).then(
     () => '',
-    (error: unknown) => (error as { readonly stdout: string }).stdout,
+    (error: unknown) => {
+      const { stdout, stderr } = error as { readonly stdout: string; readonly stderr: string }
+      return `${stdout}${stderr}` || 'the compiler ended without a word'
+    },
   )
 }
 
