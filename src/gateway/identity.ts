@@ -6,6 +6,7 @@ import { keepReloading, openKeyRing } from '../assertion/keys.ts'
 import type { KeyRing, RingSummary } from '../assertion/keys.ts'
 import { plainHeaders } from '../assertion/plain.ts'
 import type { Config } from '../config/schema.ts'
+import type { Blocks } from '../directory/blocks.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Logger } from '../observe/log.ts'
 import type { CredentialPolicy, DecideOptions } from '../pipeline/decide.ts'
@@ -13,13 +14,10 @@ import { createObserve } from '../pipeline/observe.ts'
 import type { Observe } from '../pipeline/observe.ts'
 import type { Profile } from '../profiles/profile.ts'
 import { createHygiene } from '../request/headers.ts'
-import type { Hygiene } from '../request/headers.ts'
 
 /** What tells the upstream who is asking. */
 export interface Outgoing {
   readonly decide: DecideOptions['outgoing']
-  /** Undefined where decisions count. */
-  readonly observe: Observe | undefined
   readonly jwks: (() => JwksAnswer) | undefined
   readonly ring: RingSummary | undefined
   readonly stop: () => void
@@ -37,11 +35,10 @@ export async function createOutgoing(
 ): Promise<Outgoing> {
   const hygiene = createHygiene([config.assertion.header])
   const policy = credentialPolicy(config.upstream.credentials, profile)
-  const observe = observer(config, profile, hygiene)
   const plain = config.assertion.plainHeaders ? plainHeaders : undefined
   if (!config.assertion.enabled) {
     const decide = { hygiene, policy, plain, asserter: undefined }
-    return { decide, observe, jwks: undefined, ring: undefined, stop: () => undefined }
+    return { decide, jwks: undefined, ring: undefined, stop: () => undefined }
   }
   const { folder, publishFor } = config.keys
   const ring = await openKeys(config, clock)
@@ -54,7 +51,7 @@ export async function createOutgoing(
   })
   const asserter = createAsserter({ ...config.assertion, ring, clock, randomId: randomUUID })
   const decide = { hygiene, policy, plain, asserter }
-  return { decide, observe, jwks: createJwks(ring, publishFor), ring, stop }
+  return { decide, jwks: createJwks(ring, publishFor), ring, stop }
 }
 
 /**
@@ -72,17 +69,22 @@ export function openKeys({ keys, assertion, replicas, redis }: Config, clock: Cl
   })
 }
 
-/** A backend that is not to see credentials sees none of those that were refused either. */
-function observer(
+/**
+ * A backend that is not to see credentials sees none of those that were refused either.
+ * @returns undefined where decisions count
+ */
+export function observer(
   { enforcement, upstream }: Config,
-  { carrier }: Profile,
-  hygiene: Hygiene,
+  { identity, outgoing }: Pick<DecideOptions, 'identity' | 'outgoing'>,
+  blocks: Pick<Blocks, 'isEmpty'>,
 ): Observe | undefined {
   if (enforcement === 'enforce') return undefined
   const isStripped = upstream.credentials === 'strip'
   return createObserve({
-    hygiene,
-    credentials: (headers) => (isStripped ? carrier.rewrite(headers, undefined) : headers),
+    hygiene: outgoing.hygiene,
+    credentials: (headers) => (isStripped ? identity.carrier.rewrite(headers, undefined) : headers),
+    identity,
+    isAnybodyBlocked: () => !blocks.isEmpty,
   })
 }
 

@@ -33,7 +33,7 @@ import { corsOf } from './cors.ts'
 import { Coherence } from './coherence.ts'
 import { createDecisions } from './decision.ts'
 import { documentOptions } from './document.ts'
-import { createOutgoing } from './identity.ts'
+import { createOutgoing, observer } from './identity.ts'
 import type { Outgoing } from './identity.ts'
 import { createProfile } from './profile.ts'
 import { operatorLayer } from './rules.ts'
@@ -208,9 +208,10 @@ export class Runtime {
   }
 
   async #startHandlers(parts: DecideOptions, outgoing: Outgoing, clients: ClientResolver): Promise<void> {
-    const { observe, jwks } = outgoing
+    const { jwks } = outgoing
     const decide = createDecide(parts)
-    const { logger, recent } = this.#context
+    const { logger, recent, blocks } = this.#context
+    const observe = observer(this.config, parts, blocks)
     const log = new DecisionLog(logger, this.config.log.decisions, recent)
     const common = { ...this.#context, log, style: this.profile.answers, cors: this.#cors }
     const own = await createOwnEndpoints({ identify: createIdentify(parts), jwks, cors: this.#cors })

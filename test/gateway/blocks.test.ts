@@ -67,12 +67,49 @@ t.test('blocks hold while decisions are only observed, and sockets close', async
   cameOf(t, await send(t, '/api/roms'), '403 blocked')
 })
 
+/** A request of vera's with which something else is wrong too, so that it would go on while decisions are observed. */
+const ASKEW: readonly (readonly [target: string, fields: readonly string[], method?: string])[] = [
+  ['/api/roms', [...by('session vera'), 'Authorization: Bearer nobody']],
+  ['/api/roms', [...by('session unknown'), ...by('rmm vera all')]],
+  ['/api/nowhere', by('session vera')],
+  ['/api/heartbeat', by('jwt vera all'), 'DELETE'],
+  ['/ws/socket.io/?EIO=4&sid=somebody', by('session vera')],
+]
+
+t.test('nothing else that is wrong gets a blocked one through while decisions are observed', async (t) => {
+  const { gateway, ask: send } = await staged(t, { settings: { enforcement: 'observe' } })
+  await block(gateway.adminPort, 'user', 'vera')
+  for (const [target, fields, method] of ASKEW)
+    cameOf(t, await send(t, target, fields, method), '403 blocked')
+  const twice = ['Authorization: Bearer nobody', ...by('rmm vera all')]
+  cameOf(t, await send(t, '/api/nowhere', twice), '400 several_credentials')
+  const another = [...by('session edith'), 'Authorization: Bearer nobody']
+  cameOf(t, await send(t, '/api/nowhere', another), '> /api/nowhere')
+})
+
+t.test('who cannot be told from a blocked one is not let through either', async (t) => {
+  const { gateway, standin, ask: send } = await stage(t, { settings: { enforcement: 'observe' } })
+  standin.intercept = ({ url }, response) =>
+    url === '/api/users/me' && response.writeHead(302).end() !== undefined
+  cameOf(t, await send(t, '/api/roms', by('session vera')), '> /api/roms')
+  await block(gateway.adminPort, 'user', 'vera')
+  cameOf(t, await send(t, '/api/roms', by('session vera')), '503 could_not_check')
+})
+
 t.test('the decision API refuses them too', async (t) => {
   const decider = await freshDecider(t, 'caddy', { settings: ladder.settings })
   await block(decider.adminPort, 'user', 'vera')
   t.equal(said(await decider.ask(t, { uri: '/api/roms', fields: by('rmm vera all') })), '403 blocked')
   await block(decider.adminPort, 'address', '198.51.100.0/24')
   t.equal(said(await decider.ask(t, { uri: '/api/heartbeat' })), '403 blocked')
+})
+
+t.test('and does so for whatever else is wrong while decisions are observed', async (t) => {
+  const settings = { ...ladder.settings, enforcement: 'observe' }
+  const decider = await freshDecider(t, 'caddy', { settings })
+  await block(decider.adminPort, 'user', 'vera')
+  for (const [uri, fields, method = 'GET'] of ASKEW)
+    t.equal(said(await decider.ask(t, { uri, fields, method })), '403 blocked', uri)
 })
 
 t.test('a reload keeps them', async (t) => {

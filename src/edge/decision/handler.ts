@@ -127,12 +127,15 @@ export class DecisionHandler implements Handler {
     const { observe } = this.#options
     const decided = this.#decideUnchanged(request)
     if (observe === undefined) return decided
-    return chain(decided, (decision) => {
-      const seen = observe(request, decision)
-      const changed = seen.kind === 'permit' ? firstChanged(request.headers, seen.permit.headers) : undefined
-      // Nobody else would delete it: what only we may say to the backend does not get there by way of observing.
-      return changed === undefined ? seen : rewritingOf(changed)
-    })
+    return chain(
+      chain(decided, (decision) => observe(request, decision)),
+      (seen) => {
+        const changed =
+          seen.kind === 'permit' ? firstChanged(request.headers, seen.permit.headers) : undefined
+        // Nobody else would delete it: what only we may say to the backend does not get there by way of observing.
+        return changed === undefined ? seen : rewritingOf(changed)
+      },
+    )
   }
 
   #decideUnchanged(request: GatewayRequest): MaybePromise<Decision> {
