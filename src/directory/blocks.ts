@@ -92,8 +92,9 @@ export class Blocks {
     if (this.isEmpty) return false
     if (tokenId !== undefined && this.#has('token', tokenId)) return true
     if (owner === undefined) return false
-    const isOwner = ({ kind, subject }: Block): boolean => kind === 'user' && subject === owner.subject
-    return this.#has('user', foldUser(owner.username)) || this.list.some(isOwner)
+    const isOwner = (block: Block): boolean =>
+      block.kind === 'user' && block.subject === owner.subject && this.#holds(block)
+    return this.#has('user', foldUser(owner.username)) || [...this.#blocks.values()].some(isOwner)
   }
 
   #has(kind: Block['kind'], what: string): boolean {

@@ -2,6 +2,9 @@
 export const BLOCKABLE = ['address', 'session', 'token', 'user'] as const
 export type Blockable = (typeof BLOCKABLE)[number]
 
+/** Milliseconds. */
+export const LONGEST_BLOCK = 366 * 24 * 3_600_000
+
 /** Somebody or something that is refused for a while; moments in milliseconds since the epoch. */
 export interface Block {
   readonly kind: Blockable

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { keyOf, parseMark } from './mark.ts'
+import { keyOf, LONGEST_BLOCK, parseMark } from './mark.ts'
 import type { Mark } from './mark.ts'
 import { seal, unseal } from './seal.ts'
 
@@ -35,10 +35,10 @@ export class SharedMarks {
   }
 
   /**
-   * @param until when the last one of all is over
+   * Each time for as long as any may last: whoever writes one may not know of all the others.
    * @throws anything, when Redis is away
    */
-  async keep(marks: readonly Mark[], until: number): Promise<void> {
+  async keep(marks: readonly Mark[]): Promise<void> {
     const fields = marks.flatMap((mark) => {
       const key = keyOf(mark)
       return [key, seal(this.#secret, this.#placeOf(key), JSON.stringify(mark))]
@@ -47,7 +47,7 @@ export class SharedMarks {
     const answers = await this.#redis
       .pipeline()
       .hset(this.#name, ...fields)
-      .pexpireat(this.#name, Math.ceil(until))
+      .pexpire(this.#name, LONGEST_BLOCK)
       .exec()
     for (const [error] of answers ?? []) if (error !== null) throw error
   }

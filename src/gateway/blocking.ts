@@ -42,7 +42,7 @@ export class Blocking {
     this.take([mark])
     const { marks, replicas } = this.#options
     const keeping = marks()
-      ?.keep([mark], this.#lastUntil)
+      ?.keep([mark])
       .catch(() => this.readAgain())
     await Promise.all([replicas()?.announce([], [mark]), keeping])
   }
@@ -62,11 +62,6 @@ export class Blocking {
     return (this.#reading ??= this.#read().finally(() => (this.#reading = undefined)))
   }
 
-  /** When the last mark is over. */
-  get #lastUntil(): number {
-    return Math.max(0, ...this.#options.blocks.marks.map(({ until }) => until))
-  }
-
   stop(): void {
     this.#stopped = true
     this.#cancel()
@@ -82,10 +77,7 @@ export class Blocking {
       this.take([...found.values()])
       const known = new Map(blocks.marks.map((mark) => [keyOf(mark), mark]))
       const unkept = [...known].filter(([key, { at }]) => found.get(key)?.at !== at)
-      await marks.keep(
-        unkept.map(([, mark]) => mark),
-        this.#lastUntil,
-      )
+      await marks.keep(unkept.map(([, mark]) => mark))
       await marks.drop([...found.keys()].filter((key) => !known.has(key)))
       this.#knownAsOf = asOf
       // What was missed meanwhile is not in what was read.

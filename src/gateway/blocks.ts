@@ -1,6 +1,7 @@
 import type { BlockRequest, Reach } from '../admin/live.ts'
 import { addressesOf, foldUser } from '../directory/blocks.ts'
 import type { Blocks } from '../directory/blocks.ts'
+import { LONGEST_BLOCK } from '../directory/mark.ts'
 import type { Block, Blockable, Mark } from '../directory/mark.ts'
 import { PosternError } from '../errors.ts'
 import type { Clock } from '../identity/clock.ts'
@@ -15,8 +16,6 @@ export interface BlocksOptions {
 
 /** Each address block is looked at on every request. */
 const MOST = 1_000
-/** Milliseconds. */
-const LONGEST = 366 * 24 * 3_600_000
 
 interface Done {
   readonly block: Block
@@ -30,7 +29,7 @@ export async function block(options: BlocksOptions, request: BlockRequest): Prom
   const { kind, why } = request
   const what = nameOf(kind, request.what)
   const subject = kind === 'user' ? await subjectOf(options, request.what) : undefined
-  const until = clock.now() + Math.min(request.for, LONGEST)
+  const until = clock.now() + Math.min(request.for, LONGEST_BLOCK)
   return put(options, blocks.mark({ kind, what, subject, why, until }, false))
 }
 
