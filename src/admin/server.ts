@@ -6,12 +6,17 @@ import { foreignPage } from './guard.ts'
 import type { BlockRequest, Live } from './live.ts'
 import { jsonLines } from './stream.ts'
 
+/** Characters of what is blocked, and of why. */
+const LONGEST_TEXT = 256
+/** Characters of a path's part: as many as the longest name has, each of three bytes, percent-encoded. */
+const LONGEST_PARAMETER = LONGEST_TEXT * 9
+
 export type OwnServer = FastifyInstance
 export type Part = FastifyPluginCallback
 
 /** A listener of our own, for whatever stands behind it. */
 export function createServer(...parts: readonly Part[]): OwnServer {
-  const app = fastify()
+  const app = fastify({ routerOptions: { maxParamLength: LONGEST_PARAMETER } })
   // Who tails has no end of their own to wait for; fastify would see to it, were the server opened by fastify.
   app.addHook('preClose', (done) => {
     app.server.closeAllConnections()
@@ -65,7 +70,8 @@ export function adminPart(live: Live, name: string | undefined): Part {
     )
     app.get<{ Querystring: { only: Filter } }>(
       '/tail',
-      { schema: { querystring: ONLY } },
+      // To HEAD, whose answer has no end of its own either, nobody would listen.
+      { schema: { querystring: ONLY }, exposeHeadRoute: false },
       ({ query }, reply) => {
         const wanted = FILTERS[query.only]
         const lines = jsonLines((told) =>
@@ -80,7 +86,7 @@ export function adminPart(live: Live, name: string | undefined): Part {
   }
 }
 
-const TEXT = { type: 'string', minLength: 1, maxLength: 256 } as const
+const TEXT = { type: 'string', minLength: 1, maxLength: LONGEST_TEXT } as const
 const BLOCKED = {
   type: 'object',
   required: ['kind', 'what'],

@@ -107,6 +107,12 @@ t.test('nothing of it is reached through the edge, nor anything of the edge thro
   )
 })
 
+t.test('nobody listens for an asker who cannot be told anything', async (t) => {
+  const { gateway } = await stage(t)
+  const bytes = 'HEAD /tail HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  t.equal((await talk(t, gateway.adminPort, bytes, 'HEAD')).status, 404)
+})
+
 t.test('what clients say of themselves cannot speak to a terminal', async (t) => {
   const { gateway, send } = await stage(t)
   await send(t, message('/api/roms', ['User-Agent: nice\x9b31mname\xad']))

@@ -112,6 +112,15 @@ t.test('and does so for whatever else is wrong while decisions are observed', as
     t.equal(said(await decider.ask(t, { uri, fields, method })), '403 blocked', uri)
 })
 
+t.test('whatever can be blocked can be unblocked', async (t) => {
+  const { gateway } = await staged(t)
+  for (const name of ['\u30c8'.repeat(256), 'a/b c?d#e%2f', '..']) {
+    await block(gateway.adminPort, 'user', name)
+    const path = `/blocks/user/${encodeURIComponent(name)}`
+    t.equal((await ask(gateway.adminPort, path, { method: 'DELETE' })).status, 200, name)
+  }
+})
+
 t.test('a reload keeps them', async (t) => {
   const { gateway, standin, ask: send } = await staged(t)
   await block(gateway.adminPort, 'user', 'vera')
