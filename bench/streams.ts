@@ -1,7 +1,8 @@
 /**
  * Big bodies and sockets: `npm run bench -- streams [--short]`. What a megabyte and a message cost, and how far the
- * resident memory of the gateway goes beyond what it was at rest, while a gigabyte passes, twice in each direction.
+ * resident memory of the gateway goes beyond what it was at rest, while a gigabyte passes, three times in each direction.
  */
+import { once } from 'node:events'
 import { request } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -21,6 +22,7 @@ const MEGABYTE = 1024 * 1024
 const [rounds, small, big, messages] = values.short
   ? [1, 10, 20 * MEGABYTE, 1_000]
   : [7, 200, 1024 * MEGABYTE, 50_000]
+const SOCKETS = values.short ? 50 : 1_000
 /** Milliseconds between two looks at the memory. */
 const LOOK = 50
 
@@ -58,10 +60,11 @@ async function upload(port: number, bytes: number): Promise<void> {
   if (status !== 200) throw new Error(`an upload was answered with ${status}`)
 }
 
+const connect = (port: number): WebSocket =>
+  new WebSocket(`ws://127.0.0.1:${port}/ws/socket.io/?transport=websocket`, { headers: CREDENTIAL })
+
 async function echo(port: number, count: number): Promise<void> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/socket.io/?transport=websocket`, {
-    headers: CREDENTIAL,
-  })
+  const socket = connect(port)
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   let left = count
   socket.on('open', () => socket.send('a message of some length, as sync events are'))
@@ -126,6 +129,20 @@ async function memory(servers: Servers): Promise<string[][]> {
   return rows
 }
 
+/** @returns what an open socket that says nothing takes, in kilobytes of the gateway */
+async function socketMemory(servers: Servers): Promise<number> {
+  const args = ['--sockets', String(2 * SOCKETS)]
+  const { port, pids } = await servers.start({ name: 'sockets', server: 'gateway', args })
+  const resident = (): number => residentBytes(pids()[0] ?? 0)
+  await echo(port, messages)
+  const before = resident()
+  const sockets = Array.from({ length: SOCKETS }, () => connect(port))
+  await Promise.all(sockets.map((socket) => once(socket, 'open')))
+  const kilobytes = (resident() - before) / SOCKETS / 1024
+  for (const socket of sockets) socket.terminate()
+  return kilobytes
+}
+
 const servers = new Servers()
 try {
   const costOf = await costs(servers)
@@ -139,7 +156,9 @@ try {
   const rows = await memory(servers)
   console.log('')
   printTable([`${big / MEGABYTE} MB through the gateway`, 'resident MB at most', 'above rest'], rows)
-  await saveResults('streams', { costOf, rows })
+  const perSocket = await socketMemory(servers)
+  console.log(`\n${SOCKETS} open sockets: ${perSocket.toFixed(0)} kB each\n`)
+  await saveResults('streams', { costOf, rows, perSocket })
 } finally {
   await servers.close()
 }

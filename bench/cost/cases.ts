@@ -46,6 +46,10 @@ export const GROUPS: Readonly<Record<string, readonly Case[]>> = {
     { name: '1 token of 100,000', server: 'gateway', args: MANY, tokens: 1 },
     { name: '100,000 tokens', server: 'gateway', args: MANY, tokens: MANY_TOKENS },
   ],
+  workers: [
+    { name: 'gateway', server: 'gateway' },
+    { name: '2 workers', server: 'gateway', args: ['--workers', '2'] },
+  ],
 }
 
 /** What the load presents, unless the case says otherwise. */

@@ -71,7 +71,12 @@ export class Servers {
     return this.#once(`gateway ${args.join(' ')} ${decision}`, async () => {
       const { values } = parseArgs({
         args: [...args],
-        options: { routes: { type: 'string' }, tokens: { type: 'string' }, workers: { type: 'string' } },
+        options: {
+          routes: { type: 'string' },
+          tokens: { type: 'string' },
+          workers: { type: 'string' },
+          sockets: { type: 'string' },
+        },
       })
       const installation = await (this.#installation ??= install())
       if (values.tokens !== undefined) await installation.addTokens(Number(values.tokens))
@@ -83,6 +88,11 @@ export class Servers {
         settings: {
           ...(decision && { 'decision.dialect': 'nginx', 'decision.callers': '127.0.0.1' }),
           ...(values.workers !== undefined && { workers: values.workers }),
+          ...(values.sockets !== undefined && {
+            'sockets.max': values.sockets,
+            'sockets.perClient': values.sockets,
+            'limits.connectionsPerAddress': values.sockets,
+          }),
         },
       })
       return launchOn(port, [...onProcessor(0), ...command])
