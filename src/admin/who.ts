@@ -91,8 +91,6 @@ export class Who {
     const entry = this.#entryOf(sighting, agentOf(sighting.headers))
     entry.requests++
     entry.lastSeen = now
-    // A refusal for want of a scope does not say which session it was.
-    if (entry.mode === 'session' && entry.session === undefined) entry.session = sessionOf(sighting)
     return entry
   }
 

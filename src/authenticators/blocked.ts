@@ -14,7 +14,7 @@ export function withBlocks(
       if (blocks.holdsCredential(credential)) return rejected('blocked')
       return chain(inner.authenticate(credential, client), (outcome) =>
         outcome.kind === 'authenticated' && blocks.holdsPrincipal(outcome.principal)
-          ? rejected('blocked')
+          ? { ...rejected('blocked'), principal: outcome.principal }
           : outcome,
       )
     },

@@ -60,7 +60,11 @@ function nameOf(kind: Blockable, what: string): string {
     case 'user':
       return foldUser(what)
     case 'token':
-      return what
+      if (/^\d{1,19}$/.test(what)) return what
+      throw new PosternError(
+        'usage',
+        'A token is blocked by its number, which `postern who` shows, not by itself.',
+      )
     case 'session':
       if (/^[0-9a-f]{16}$/.test(what)) return what
       throw new PosternError('usage', 'A session is blocked by the 16 digits that `postern who` shows.')

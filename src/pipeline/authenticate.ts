@@ -13,6 +13,8 @@ export type Authentication =
       readonly kind: 'rejected'
       readonly credential: Credential
       readonly rejection: Rejection
+      /** Of one who is blocked. */
+      readonly principal: Principal | undefined
       readonly deadSession: boolean
     }
   | { readonly kind: 'anonymous' }
@@ -83,7 +85,7 @@ function withoutExplicit(
 ): Authentication {
   if (guest !== undefined) return { kind: 'principal', principal: guest, credential: undefined }
   if (ambient === undefined || outcome.kind !== 'rejected') return anonymous
-  return { kind: 'rejected', credential: ambient, rejection: outcome.rejection, deadSession: isDead(outcome) }
+  return rejectedOf(ambient, outcome, isDead(outcome))
 }
 
 function conclude(
@@ -96,15 +98,18 @@ function conclude(
     case 'authenticated':
       return principalOf(outcome.principal, explicit)
     case 'rejected':
-      return {
-        kind: 'rejected',
-        credential: explicit,
-        rejection: outcome.rejection,
-        deadSession: isDead(ambientOutcome),
-      }
+      return rejectedOf(explicit, outcome, isDead(ambientOutcome))
     case 'abstained':
       return withoutExplicit(undefined, ambientOutcome, guest)
   }
+}
+
+function rejectedOf(
+  credential: Credential,
+  { rejection, principal }: Extract<Outcome, { kind: 'rejected' }>,
+  deadSession: boolean,
+): Authentication {
+  return { kind: 'rejected', credential, rejection, principal, deadSession }
 }
 
 /** A session that is gone for good; one that is merely not a login yet, or blocked for a while, is left alone. */

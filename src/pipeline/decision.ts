@@ -11,8 +11,9 @@ export interface Denial {
   readonly kind: 'deny'
   readonly reason: Reason
   readonly rule?: RouteRule
+  /** Whose credential it was, where that is known. */
   readonly principal?: Principal
-  /** The credential that was checked and found bad. */
+  /** The credential that was looked at. */
   readonly credential?: Credential
   readonly rejection?: Rejection
   /** A session cookie that is gone for good came along: the answer clears it. */

@@ -27,7 +27,12 @@ export type Rejection = (typeof REJECTIONS)[number]
 /** An authenticator's answer. "Could not ask" is thrown (PosternError `could_not_check`), never returned. */
 export type Outcome =
   | { readonly kind: 'authenticated'; readonly principal: Principal }
-  | { readonly kind: 'rejected'; readonly rejection: Rejection }
+  | {
+      readonly kind: 'rejected'
+      readonly rejection: Rejection
+      /** Whose it is, where that is known of a credential that is good and refused all the same. For operators alone. */
+      readonly principal?: Principal
+    }
   | { readonly kind: 'abstained' }
 
 export const abstained: Outcome = Object.freeze({ kind: 'abstained' })

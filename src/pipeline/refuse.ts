@@ -53,13 +53,12 @@ export function noteFailure(
 }
 
 function aboutCredential(found: Authentication): Partial<Denial> {
-  switch (found.kind) {
-    case 'principal':
-      return { principal: found.principal }
-    case 'rejected':
-      return { credential: found.credential, rejection: found.rejection, deadSession: found.deadSession }
-    case 'anonymous':
-      return {}
+  if (found.kind === 'anonymous') return {}
+  const { principal, credential } = found
+  return {
+    ...(principal && { principal }),
+    ...(credential && { credential }),
+    ...(found.kind === 'rejected' && { rejection: found.rejection, deadSession: found.deadSession }),
   }
 }
 

@@ -62,6 +62,7 @@ t.test('who says who was here, with what and from where', async (t) => {
   await ask(port, '/api/roms', from('rmm gus all'))
   await ask(port, '/api/users', from('rmm gus all'))
   await ask(port, '/api/roms', from('session vera'))
+  await ask(port, '/api/users', from('session edith'))
   const lines = await asked(serving, 'who')
   t.match(lines[0], /^USER +MODE +CREDENTIAL +ADDRESS +SEEN +REQUESTS +REFUSED +WOULD DENY +CLIENT +WHY$/)
   t.match(
@@ -70,6 +71,11 @@ t.test('who says who was here, with what and from where', async (t) => {
   )
   t.match(line(lines, 'vera     session'), /session [0-9a-f]{16} +127\.0\.0\.1/)
   t.match(line(lines, '- '), /anonymous/)
+  t.match(
+    line(lines, 'edith'),
+    /^edith +session +session [0-9a-f]{16} .* insufficient_scope 1$/,
+    'one who was never let in can be told apart, and blocked, as well',
+  )
   const seen = JSON.parse((await asked(serving, 'who', '--json', '--since', '1h')).join('\n')) as unknown[]
   t.equal(seen.length, lines.length - 1)
   t.same(JSON.parse((await asked(serving, 'who', '--json', '--since', '0s')).join('\n')), [], 'since now')
@@ -147,17 +153,38 @@ t.test('block refuses somebody for a while, blocks shows whom, and unblock ends 
     Record<string, unknown>
   >[]
   const token = String(seen.find(({ user }) => user === 'gus')?.['token'])
-  const [said] = await asked(serving, 'block', 'token', token, '--for', '2h', '--why', 'lost on the train')
-  t.match(said, /^Blocked token \d+ until \d{4}-.*Z, in this process alone: it shares no Redis/)
+  const args = [
+    'block',
+    'token',
+    token,
+    '--for',
+    '2h',
+    '--why',
+    'lost on the train',
+    '--admin',
+    serving.admin,
+  ]
+  t.match(await postern(args), {
+    out: /^Blocked token \d+ until \d{4}-.*Z\.\n$/,
+    err: /^note: no redis is set, so a restart forgets it/,
+  })
   const refused = await ask(serving.port, '/api/roms', from('rmm gus all'))
   t.equal(refused.status, 403)
   t.equal(refused.headers['postern-reason'], 'blocked')
   t.equal(refused.headers['www-authenticate'], undefined, 'apps would throw away what they hold')
   t.match(refused.text, /The operator has blocked this/)
   t.notMatch(refused.text, /train/)
+  t.notMatch(refused.text, /gus/)
+  const id = String(refused.headers['x-request-id'])
+  t.match(
+    line(await asked(serving, 'explain', id), '  as'),
+    /gus \(token \d+\)$/,
+    'but the operator is told whom',
+  )
+  t.match(line(await asked(serving, 'who', '--since', '1h'), 'gus'), /^gus +token +token \d+ .*\bblocked 1/)
   t.match(line(await asked(serving, 'blocks'), 'token'), /^token +\d+ +1h \(\d{4}-.*Z\) +lost on the train$/)
   t.match(line(await asked(serving, 'status'), 'blocked'), /1 \(postern blocks\)$/)
-  t.match(await asked(serving, 'unblock', 'token', token), [/^Unblocked token \d+, in this process alone/])
+  t.match(await asked(serving, 'unblock', 'token', token), [/^Unblocked token \d+\.$/])
   t.equal((await ask(serving.port, '/api/roms', from('rmm gus all'))).status, 200)
   t.same(JSON.parse((await asked(serving, 'blocks', '--json')).join('\n')), [])
 })
@@ -170,10 +197,22 @@ t.test('what cannot be blocked is said', async (t) => {
     [['block', 'address', 'private'], /neither an IP address nor a CIDR block/],
     [['block', 'address', '10.0.0.0/33'], /neither an IP address nor a CIDR block/],
     [['block', 'session', 'x'], /the 16 digits that `postern who` shows/],
+    [
+      ['block', 'token', 'rmm_0123'],
+      /^A token is blocked by its number, which `postern who` shows, not by itself\.\n/,
+    ],
     [['unblock', 'user', 'gus'], /user 'gus' is not blocked/],
   ]
   const ended = await Promise.all(mistakes.map(([args]) => postern([...args, '--admin', serving.admin])))
   for (const [i, [args, err]] of mistakes.entries()) t.match(ended[i], { code: 64, err }, args.join(' '))
+})
+
+t.test('a name that nobody is known by is blocked with a word', async (t) => {
+  const block = (name: string) => postern(['block', 'user', name, '--admin', serving.admin])
+  t.match(await block('guss'), { code: 0, out: /^Blocked user guss /, err: /no user of this name was found/ })
+  t.notMatch((await block('edith')).err, /was found/)
+  await asked(serving, 'unblock', 'user', 'guss')
+  await asked(serving, 'unblock', 'user', 'edith')
 })
 
 t.test('while it observes, they show what would be refused', async (t) => {

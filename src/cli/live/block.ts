@@ -33,10 +33,14 @@ export async function runBlock(args: readonly string[], context: CliContext): Pr
   // What the gateway of this release sends.
   const done = (await adminClient(values, context).send('POST', '/blocks', request)) as Done
   if (values.json === true) return context.out(JSON.stringify(done))
-  const { kind, what, until } = done.block
+  const { kind, what, until, subject } = done.block
   context.out(
     `Blocked ${printable(`${kind} ${what}`)} until ${new Date(until).toISOString()}${reachOf(done)}`,
   )
+  if (kind === 'user' && subject === undefined)
+    context.err('note: no user of this name was found. Whoever comes by it is refused.')
+  if (done.reach.told === undefined)
+    context.err('note: no redis is set, so a restart forgets it; a reload does not.')
 }
 
 /**
@@ -86,7 +90,7 @@ function whom([word = '', what = '']: readonly string[]): {
 }
 
 function reachOf({ reach: { told, missed } }: Done): string {
-  if (told === undefined) return ', in this process alone: it shares no Redis, and forgets it when it ends.'
+  if (told === undefined) return '.'
   const late = missed === 0 ? '' : `, of which ${missed} did not answer in time`
   return `, on this replica and ${told} more${late}.`
 }
