@@ -120,7 +120,15 @@ t.test('a list of variables, and a port of RomM alone', async (t) => {
     'KIOSK_MODE=true',
   ])
   t.match(made.text('postern.yaml'), /^ {2}url: http:\/\/romm:8080$/m)
+  t.same([ours['read_only'], ours['cap_drop'], ours['stop_grace_period']], [true, ['ALL'], '35s'])
   t.match(made.said.join('\n'), /note: RomM has no REDIS_HOST/)
+  const file = join(made.folder, 'docker-compose.yml')
+  t.same(made.said.slice(-4), [
+    'next:',
+    '  docker build -t postern:0.1.0 .   # in a checkout of Postern',
+    `  docker compose -f ${file} up -d`,
+    `  docker compose -f ${file} exec postern postern doctor`,
+  ])
   t.notMatch(made.said.join('\n'), /no ROMM_AUTH_SECRET_KEY/)
 })
 

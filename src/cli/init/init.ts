@@ -62,6 +62,21 @@ export async function runInit(args: readonly string[], context: CliContext): Pro
   if (values.write) write(outputs, values.force, context)
   else show(config, compose, plan, context)
   for (const note of plan?.notes ?? []) context.err(`note: ${note}`)
+  if (values.write) for (const step of next(compose, values.compose)) context.err(step)
+}
+
+/** What to run now. @param named the compose file, where it is not the one that Docker finds by itself */
+function next(compose: Compose | undefined, named: string | undefined): readonly string[] {
+  const docker = `docker compose${named === undefined ? '' : ` -f ${named}`}`
+  const steps =
+    compose === undefined
+      ? ['postern doctor', 'postern serve']
+      : [
+          'docker build -t postern:0.1.0 .   # in a checkout of Postern',
+          `${docker} up -d`,
+          `${docker} exec postern postern doctor`,
+        ]
+  return ['next:', ...steps.map((step) => `  ${step}`)]
 }
 
 const WHERE_IS_ROMM = 'Where is RomM (http://romm:8080)? '

@@ -16,6 +16,13 @@ export interface Plan {
 }
 
 const IMAGE = 'postern:0.1.0   # docker build -t postern:0.1.0 . in a checkout of Postern'
+/** As in docker-compose.yml: the image writes to its volume alone, and ends what is under way. */
+const CONFINED = [
+  'read_only: true',
+  'cap_drop: [ALL]',
+  "security_opt: ['no-new-privileges:true']",
+  'stop_grace_period: 35s',
+]
 const DATA = 'postern-data'
 /** RomM fact: where its web server listens unless ROMM_PORT says otherwise. */
 const ROMM_PORT = 8080
@@ -97,6 +104,7 @@ function serviceLines(
     ...environmentLines(text, romm, step),
     ...copied(text, romm, 'secrets', outer.length + step.length),
     ...list('volumes', [`./${config}:/etc/postern/postern.yaml:ro`, `${DATA}:/var/lib/postern/data`]),
+    ...CONFINED,
   ].flatMap((line) => line.split('\n'))
   return [`${outer}postern:`, ...lines.map((line) => outer + step + line)]
 
