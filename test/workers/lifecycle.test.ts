@@ -56,6 +56,22 @@ t.test('whoever asks what goes on is told of every worker', async (t) => {
   for (const id of ids) t.match(await postern(['explain', id, ...admin]), { code: 0, out: /no_credential/ })
 })
 
+t.test('who is blocked is refused by every worker, and by one that comes later', async (t) => {
+  const standin = await freshStandin(t)
+  const workers = await serveTogether(t, { 'upstream.url': standin.url })
+  const clients = await workers.clients()
+  const statuses = (): Promise<number[]> => Promise.all(clients.map((client) => client.status(VERA)))
+  t.same(await statuses(), [200, 200])
+  const blocked = await postern(['block', 'user', 'vera', '--for', '1h', '--admin', workers.admin])
+  t.equal(blocked.code, 0, blocked.err)
+  t.same(await statuses(), [403, 403])
+  await workers.after(() => kill(pids(workers).get(2)), serves(2))
+  const [, late] = await workers.clients()
+  t.equal(await late.status(VERA), 403)
+  t.match(await postern(['unblock', 'user', 'vera', '--admin', workers.admin]), { code: 0 })
+  t.equal(await late.status(VERA), 200)
+})
+
 t.test('a worker that crashes is replaced, and nothing it counted is lost', async (t) => {
   const standin = await freshStandin(t)
   const workers = await serveTogether(t, { 'upstream.url': standin.url })
