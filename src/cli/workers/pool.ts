@@ -176,7 +176,7 @@ export class Pool {
   }
 
   async #exchange(number: number): Promise<Member | undefined> {
-    if (this.#isClosing) return undefined
+    if (this.#isClosing) throw new PosternError('internal', 'it is stopping')
     const old = this.#serving.get(number)
     await this.#begin(this.#spawn(number))
     // A download must not break off because somebody wanted new processes.
