@@ -4,16 +4,7 @@
  */
 import { Pool } from 'undici'
 import { tokenText } from './cost/installation.ts'
-
-interface Task {
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly status: number
-  /** As many client tokens in turn, in place of the credential; 0 for none. */
-  readonly tokens: number
-  readonly ms: number
-  readonly connections: number
-}
+import type { Task } from './cost/load.ts'
 
 // Written by the bench that starts this process.
 const { url, headers, status, tokens, ms, connections } = JSON.parse(process.argv[2] ?? '') as Task

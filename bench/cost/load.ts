@@ -14,27 +14,33 @@ export const CONNECTIONS = 32
 const hasWrk = await isInstalled('wrk')
 export const LOADER = hasWrk ? 'wrk' : 'own load'
 
+/** What one of the two that make load is told. */
+export interface Task {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Of the answers that are no errors. */
+  readonly status: number
+  /** As many client tokens in turn, in place of the credential; 0 for none. */
+  readonly tokens: number
+  readonly ms: number
+  readonly connections: number
+}
+
 /** Sends what the case says, over connections that are kept. */
 export async function load(one: Case, port: number, ms: number, pin: readonly string[]): Promise<Load> {
   const { headers = CREDENTIAL, path = '/api/roms/1', status = 200, tokens = 0 } = one
-  const sent = { ...APP, ...headers }
   const url = `http://127.0.0.1:${port}${path}`
-  return hasWrk ? wrk(url, sent, status, tokens, ms, pin) : own(url, sent, status, tokens, ms, pin)
+  const task = { url, headers: { ...APP, ...headers }, status, tokens, ms, connections: CONNECTIONS }
+  return hasWrk ? wrk(task, pin) : own(task, pin)
 }
 
-async function wrk(
-  url: string,
-  headers: Readonly<Record<string, string>>,
-  status: number,
-  tokens: number,
-  ms: number,
-  pin: readonly string[],
-): Promise<Load> {
+async function wrk(task: Task, pin: readonly string[]): Promise<Load> {
+  const { url, headers, status, tokens, ms, connections } = task
   const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const seconds = Math.max(1, Math.round(ms / 1000))
   const script = tokens === 0 ? [] : ['-s', join(import.meta.dirname, 'tokens.lua')]
   const command = [
-    ...[...pin, 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, ...script, ...fields, url],
+    ...[...pin, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, ...script, ...fields, url],
     ...(tokens === 0 ? [] : ['--', String(tokens)]),
   ]
   const output = await run(command, ms + 20_000)
@@ -45,15 +51,8 @@ async function wrk(
   return { requests, errors: (broken?.slice(1) ?? []).reduce((sum, count) => sum + Number(count), wrong) }
 }
 
-async function own(
-  url: string,
-  headers: Readonly<Record<string, string>>,
-  status: number,
-  tokens: number,
-  ms: number,
-  pin: readonly string[],
-): Promise<Load> {
+async function own(task: Task, pin: readonly string[]): Promise<Load> {
   const script = join(import.meta.dirname, '../load.ts')
-  const task = JSON.stringify({ url, headers, status, tokens, ms, connections: CONNECTIONS })
-  return JSON.parse(await run([...pin, process.execPath, script, task], ms + 20_000)) as Load
+  const command = [...pin, process.execPath, script, JSON.stringify(task)]
+  return JSON.parse(await run(command, task.ms + 20_000)) as Load
 }
