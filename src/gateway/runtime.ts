@@ -11,7 +11,6 @@ import type { DecisionHandler } from '../edge/decision/handler.ts'
 import { EdgeHandler } from '../edge/handler.ts'
 import { createOwnEndpoints } from '../edge/own.ts'
 import type { Clock } from '../identity/clock.ts'
-import type { Credential } from '../identity/credential.ts'
 import type { Principal } from '../identity/principal.ts'
 import { DecisionLog } from '../observe/log.ts'
 import type { DecisionRecord, Logger } from '../observe/log.ts'
@@ -20,7 +19,6 @@ import { createDecide, createIdentify } from '../pipeline/decide.ts'
 import type { DecideOptions } from '../pipeline/decide.ts'
 import type { Decide } from '../pipeline/decision.ts'
 import { observing } from '../pipeline/observe.ts'
-import { abstained, authenticated } from '../pipeline/outcome.ts'
 import type { Profile, ProfileContext } from '../profiles/profile.ts'
 import type { ClientResolver } from '../request/client.ts'
 import { createLiveRouter } from '../routes/live.ts'
@@ -33,6 +31,7 @@ import { corsOf } from './cors.ts'
 import { Coherence } from './coherence.ts'
 import { createDecisions } from './decision.ts'
 import { documentOptions } from './document.ts'
+import { decideAs } from './explaining.ts'
 import { createOutgoing, observer } from './identity.ts'
 import type { Outgoing } from './identity.ts'
 import { createProfile } from './profile.ts'
@@ -112,21 +111,9 @@ export class Runtime {
     }
   }
 
-  /** The same door, for somebody who is given instead of found out: for explaining, since nobody forwards what it permits. */
+  /** The same door, for somebody who is given instead of found out. */
   decideAs(principal: Principal | undefined): Decide {
-    const explicit = principal && EXPLAINED
-    return createDecide({
-      ...started(this.#parts),
-      identity: {
-        carrier: { read: () => ({ ambient: undefined, explicit }), rewrite: (headers) => [...headers] },
-        authenticator: {
-          authenticate: () => (principal === undefined ? abstained : authenticated(principal)),
-        },
-        guest: undefined,
-        conflict: 'resolve',
-      },
-      attempts: undefined,
-    })
+    return decideAs(started(this.#parts), principal)
   }
 
   get handler(): EdgeHandler {
@@ -300,9 +287,6 @@ export class Runtime {
     return stop
   }
 }
-
-/** Stands for whatever the explained principal would have brought. */
-const EXPLAINED: Credential = { kind: 'malformed', why: 'explained' }
 
 function started<T>(part: T | undefined): T {
   if (part === undefined) throw new PosternError('internal', 'used before it was started')
