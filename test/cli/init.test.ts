@@ -80,6 +80,14 @@ function isSound(t: Test, made: Made, name: string, before: string, gone: readon
   t.equal(made.text(`${name}.before-postern`), before)
 }
 
+/** How the admin listener is reached by what was written. */
+function adminOf({ folder }: Made): string | undefined {
+  const loaded = loadConfig({ file: join(folder, 'postern.yaml'), env: {} })
+  if (!loaded.ok) return undefined
+  const { admin } = loaded.config.listen
+  return admin === 'off' ? admin : admin.kind
+}
+
 const LIST = `# My games.
 services:
   romm:
@@ -213,6 +221,7 @@ t.test('the network of the host, of another service, and no published port', asy
   isSound(t, onHost, 'compose.yml', host, [])
   t.match(onHost.text('postern.yaml'), /^ {2}url: http:\/\/127\.0\.0\.1:8080$/m)
   t.equal(onHost.services['postern']?.['network_mode'], 'host')
+  t.equal(adminOf(onHost), 'unix', 'RomM is on the same loopback')
   t.match(onHost.said.join('\n'), /listens on every address of this machine at 8080/)
 
   const vpn = `services:
@@ -226,10 +235,12 @@ t.test('the network of the host, of another service, and no published port', asy
   const behind = await init(t, { 'compose.yml': vpn }, ['--write'])
   t.same(behind.services['vpn']?.['ports'], ['8080:8090', '9:9'])
   t.match(behind.services['postern'], { network_mode: 'service:vpn' })
+  t.equal(adminOf(behind), 'unix')
   t.match(behind.text('compose.yml'), /'9:9'\] {3}# RomM's, and another's/)
 
   const hidden = `services:\n  romm:\n    image: rommapp/romm\n    volumes:\n      - a:/b   # mine\n\n\n`
   const noPort = await init(t, { 'compose.yml': hidden }, ['--write'])
+  t.equal(adminOf(noPort), 'tcp', 'loopback is its own')
   isSound(t, noPort, 'compose.yml', hidden, [])
   t.match(noPort.said.join('\n'), /point your proxy at postern:8090 instead of romm:8080/)
 })

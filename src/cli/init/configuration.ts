@@ -4,12 +4,14 @@ export interface Answers {
   /** At which people reach it, where that is known. */
   readonly publicUrl: string | undefined
   readonly enforcement: 'enforce' | 'observe'
+  /** Of the admin listener, where it is not to be on loopback. */
+  readonly admin: string | undefined
   /** Of the compose file, which gives Postern RomM's own variables; undefined without one. */
   readonly compose: string | undefined
 }
 
 /** A commented configuration for Postern before RomM. */
-export function configurationOf({ upstream, publicUrl, enforcement, compose }: Answers): string {
+export function configurationOf({ upstream, publicUrl, enforcement, admin, compose }: Answers): string {
   return [
     `# Postern before RomM, written by \`postern init\`. \`postern check\` reads it, \`postern doctor\` looks whether all is well.`,
     '# All settings: docs/configuration.md.',
@@ -29,6 +31,7 @@ export function configurationOf({ upstream, publicUrl, enforcement, compose }: A
     '# observe: decide, log what would be refused (`postern tail --would-deny`), and forward all the same.',
     `enforcement: ${enforcement}`,
     '',
+    ...listening(admin),
     'romm:',
     ...given(compose),
     '  # database:',
@@ -39,6 +42,17 @@ export function configurationOf({ upstream, publicUrl, enforcement, compose }: A
     '  firstRun: closed',
     '',
   ].join('\n')
+}
+
+/** A backend that can be made to fetch any address would else read who does what, and hand it on. */
+function listening(admin: string | undefined): string[] {
+  if (admin === undefined) return []
+  return [
+    '# RomM is on the same loopback, and whoever reaches this is believed.',
+    'listen:',
+    `  admin: ${admin}`,
+    '',
+  ]
 }
 
 function given(compose: string | undefined): string[] {

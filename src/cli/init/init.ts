@@ -55,6 +55,7 @@ export async function runInit(args: readonly string[], context: CliContext): Pro
     upstream,
     publicUrl: publicUrl === '' ? undefined : originOf(publicUrl, '--public-url'),
     enforcement: values.observe ? 'observe' : 'enforce',
+    admin: plan?.admin,
     compose: compose && basename(compose.path),
   })
   mustLoad(config)

@@ -12,6 +12,8 @@ export interface Plan {
   readonly text: string
   /** At which Postern finds RomM. */
   readonly upstream: string
+  /** Where the commands find Postern; undefined where its loopback is its own. */
+  readonly admin: string | undefined
   readonly notes: readonly string[]
 }
 
@@ -24,6 +26,7 @@ const CONFINED = [
   'stop_grace_period: 35s',
 ]
 const DATA = 'postern-data'
+const DATA_FOLDER = '/var/lib/postern/data'
 /** RomM fact: where its web server listens unless ROMM_PORT says otherwise. */
 const ROMM_PORT = 8080
 
@@ -42,9 +45,12 @@ export function planOf(compose: Compose, config: string): Plan {
   const variables = variablesOf(compose)
   const port = Number(variables.get('ROMM_PORT') ?? ROMM_PORT) || ROMM_PORT
   const network = networkOf(compose)
-  const upstream = `http://${network.mode === 'own' ? romm.name : '127.0.0.1'}:${port}`
+  const where =
+    network.mode === 'own'
+      ? { upstream: `http://${romm.name}:${port}`, admin: undefined }
+      : { upstream: `http://127.0.0.1:${port}`, admin: `unix:${DATA_FOLDER}/admin.sock` }
   if (names.includes('postern')) {
-    return { text, upstream, notes: ['There is a service postern already: the compose file stays as it is.'] }
+    return { text, ...where, notes: ['There is a service postern already: the compose file stays as it is.'] }
   }
   const ports = publishedPorts(text, pairAt(network.publisher.map, 'ports'), port)
   const moved = ports.flatMap(({ moved: line }) => (line === undefined ? [] : [line]))
@@ -55,7 +61,7 @@ export function planOf(compose: Compose, config: string): Plan {
     ...portEdits(compose, network, ports, port),
     volumeEdit(compose),
   ]
-  return { text: edited(text, edits), upstream, notes: notesOf(variables, network, moved, port, romm.name) }
+  return { text: edited(text, edits), ...where, notes: notesOf(variables, network, moved, port, romm.name) }
 }
 
 function networkOf({ text, romm, services }: Compose): Network {
@@ -103,7 +109,7 @@ function serviceLines(
     ...copied(text, romm, 'env_file', outer.length + step.length),
     ...environmentLines(text, romm, step),
     ...copied(text, romm, 'secrets', outer.length + step.length),
-    ...list('volumes', [`./${config}:/etc/postern/postern.yaml:ro`, `${DATA}:/var/lib/postern/data`]),
+    ...list('volumes', [`./${config}:/etc/postern/postern.yaml:ro`, `${DATA}:${DATA_FOLDER}`]),
     ...CONFINED,
   ].flatMap((line) => line.split('\n'))
   return [`${outer}postern:`, ...lines.map((line) => outer + step + line)]
