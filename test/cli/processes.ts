@@ -43,7 +43,8 @@ export interface CommandOptions {
 
 /** Of this machine, what a program needs; of the tests' own settings, nothing. */
 export function environment(env: Variables = {}): NodeJS.ProcessEnv {
-  return { PATH: process.env['PATH'], ...env }
+  const { PATH, NODE_COMPILE_CACHE } = process.env
+  return { PATH, ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }), ...env }
 }
 
 /** What to run, and its arguments. What the test runner loads into every Node would otherwise be loaded there too. */
