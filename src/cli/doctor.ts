@@ -11,6 +11,7 @@ import { configure, warningLine } from './configure.ts'
 import type { CliContext } from './context.ts'
 import { adminClient, LIVE_OPTIONS } from './live/client.ts'
 import type { AdminClient } from './live/client.ts'
+import { printable } from './live/text.ts'
 import { whileLooking } from './runtime.ts'
 
 export const DOCTOR_USAGE = [
@@ -53,7 +54,8 @@ export async function runDoctor(args: readonly string[], context: CliContext): P
     const found = await diagnose({ config, runtime, clock: systemClock, thorough })
     const findings = [...remarks, ...found]
     if (values.json === true) context.out(JSON.stringify(findings, undefined, 2))
-    else for (const line of linesOf(findings)) context.out(line)
+    // They quote the backend, and names that its users gave themselves.
+    else for (const line of linesOf(findings)) context.out(printable(line))
     context.endWith(EXIT_CODES[worst(findings)])
   })
 }

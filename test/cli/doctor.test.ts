@@ -398,6 +398,13 @@ t.test('for people: a line for each, the lines to change, and a last one; codes 
   t.equal((await postern(['doctor', '--public-url', 'here', ...sets(all)])).code, 64)
 })
 
+t.test('what it quotes cannot speak to a terminal', async (t) => {
+  const standin = await freshStandin(t, { version: '5.2.0\u001b[2J\u009b31m' })
+  const { out } = await postern(['doctor', ...sets({ ...SERVED, 'upstream.url': standin.url })])
+  t.match(out, 'RomM 5.2.0?[2J?31m')
+  t.notMatch(out.replaceAll('\n', ''), /\p{Cc}/u)
+})
+
 t.test('serve says what is wrong, waits for none of it, and lets nobody be asked about', async (t) => {
   right.standin.forget()
   const serving = await serve(t, sets({ ...all, 'romm.secret': OTHER_SECRET, trustedProxies: 'private' }))
