@@ -248,6 +248,8 @@ t.test(
       err: /listen\.admin is off/,
     })
     t.match(await postern(['status', '--admin', 'somewhere']), { code: 64, err: /--admin takes/ })
+    const env = { POSTERN_LISTEN_ADMIN: `127.0.0.1:${port}` }
+    t.match(await postern(['status'], { env }), { code: 69 }, 'where the backend is, nobody need say')
   },
 )
 

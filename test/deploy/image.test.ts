@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -87,6 +87,22 @@ t.test('it runs as nobody of importance, on a read-only root, before RomM', asyn
   t.equal(statSync(DATA).mode & 0o077, 0, 'the volume is closed to others')
   t.same(readdirSync(DATA).toSorted(), ['keys', 'openapi'])
   t.equal(await health(image, serving.probes), 1, 'and the health check says when nobody is there')
+})
+
+t.test("whoever owns RomM's compose file has it put Postern before RomM", async (t) => {
+  const owner: Owner = process.getuid?.() === 0 ? { uid: 1234, gid: 1234 } : {}
+  const cwd = temporaryFolder('compose', owner)
+  t.teardown(() => removeFolder(cwd))
+  writeFileSync(
+    join(cwd, 'docker-compose.yml'),
+    'services:\n  romm:\n    image: rommapp/romm\n    ports: [8080:8080]\n',
+  )
+  const args = ['init', '--public-url', 'https://romm.example.org', '--observe', '--write']
+  const { code, err } = await postern(args, { ...inImage, owner, cwd })
+  t.equal(code, 0, err)
+  t.match(err, /^ {2}docker compose up -d$/m)
+  t.match(readFileSync(join(cwd, 'docker-compose.yml'), 'utf8'), /postern:0\.1\.0/)
+  t.match(readFileSync(join(cwd, 'postern.yaml'), 'utf8'), /^enforcement: observe$/m)
 })
 
 t.test('it keeps people of its own, and checks their passwords', async (t) => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { createMetrics } from '../../src/observe/metrics.ts'
+import { createMetrics, createWorkerMetrics, together } from '../../src/observe/metrics.ts'
 
 const PAGE = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8')
 
@@ -27,7 +27,9 @@ t.test('what a gateway does not have is not told, and the rest is', async (t) =>
 })
 
 t.test('every metric is on its page, and no other', async (t) => {
-  const { body } = await createMetrics(() => NOTHING).render()
+  const gateway = await createMetrics(() => NOTHING).values()
+  const workers = await createWorkerMetrics(() => ({ serving: 2, deaths: 0 })).values()
+  const { body } = await together([gateway, workers]).render()
   const told = [...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => `${name} ${type}`)
   const rows = [...PAGE.matchAll(/^\| `(\w+)` \| (\w+) \|/gm)].map(([, name, type]) => `${name} ${type}`)
   t.ok(told.length > 20, 'it saw metrics')

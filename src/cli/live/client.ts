@@ -43,9 +43,12 @@ export function adminClient(values: LiveValues, context: CliContext): AdminClien
   }
 }
 
+/** Whatever is valid: a gateway that was started with `--upstream` and no file is found by its default place. */
+const ANY_UPSTREAM = 'http://127.0.0.1'
+
 /** Where `serve` listens with the same configuration. */
 function configured(values: LiveValues, context: CliContext): ListenAddress {
-  const { admin } = configure(values, context).config.listen
+  const { admin } = configure({ upstream: ANY_UPSTREAM, ...values }, context).config.listen
   if (admin !== 'off') return admin
   throw new PosternError('usage', 'listen.admin is off: there is nobody to ask.')
 }
