@@ -128,7 +128,7 @@ function denialLine(
     reason: denial.reason,
     id,
     method: request?.method,
-    path: request && pathOf(request.target.path, denial.rule?.template),
+    path: request && pathOf(request.target.path, denial.rule?.template ?? denial.template),
     rule: denial.rule?.template,
     client: request?.client.address,
     mode: denial.principal?.mode ?? denial.credential?.kind,

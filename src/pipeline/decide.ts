@@ -107,7 +107,10 @@ function judge(options: DecideOptions, request: GatewayRequest, match: RouteMatc
     if (match.kind === 'rule' && match.rule.conceal) return { ...deny('concealed'), rule: match.rule }
     return permit(options, request, preflightRule(match), undefined, undefined)
   }
-  if (match.kind === 'method_not_allowed') return { ...deny('method_not_allowed'), allow: match.allow }
+  if (match.kind === 'method_not_allowed') {
+    const { allow, template } = match
+    return { ...deny('method_not_allowed'), allow, template }
+  }
   const { rule } = match
   // Whoever takes sockets in ignores `Upgrade` elsewhere; what comes here all the same would be a tunnel.
   if (request.upgrade && !rule.socket) return { ...deny('no_route'), rule }

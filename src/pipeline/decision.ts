@@ -11,6 +11,8 @@ export interface Denial {
   readonly kind: 'deny'
   readonly reason: Reason
   readonly rule?: RouteRule
+  /** Of the path, where rules speak for other methods alone. */
+  readonly template?: string
   /** Whose credential it was, where that is known. */
   readonly principal?: Principal
   /** The credential that was looked at. */

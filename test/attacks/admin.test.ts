@@ -89,6 +89,30 @@ t.test('no credential is in anything that it says', async (t) => {
   tailing.destroy()
 })
 
+t.test('a pairing code, which is one too, is in no path that is logged or told', async (t) => {
+  for (const enforcement of ['enforce', 'observe']) {
+    const { gateway, ask: send } = await stage(t, { settings: { enforcement } })
+    const ids: string[] = []
+    for (const [method, target] of [
+      ['GET', '/api/client-tokens/pair/SESAME22/status'],
+      ['PUT', '/api/client-tokens/pair/SESAME22/status'],
+      ['GET', '/api/auth/device/pending/SESAME22'],
+      ['PATCH', '/api/auth/device/pending/SESAME22'],
+    ] as const) {
+      const { answer } = await send(t, target, [], method)
+      ids.push(answer.one('x-request-id') ?? '')
+    }
+    const told = await Promise.all(
+      ids.map(async (id) => (await ask(gateway.adminPort, `/refusals/${id}`)).text),
+    )
+    const all = JSON.stringify([gateway.log, told])
+    t.match(all, 'method_not_allowed')
+    t.match(all, 'no_credential')
+    t.match(all, '/api/client-tokens/pair/{code}/status')
+    t.notMatch(all, 'SESAME22')
+  }
+})
+
 t.test('nothing of it is reached through the edge, nor anything of the edge through it', async (t) => {
   const { gateway, ask: send } = await stage(t)
   for (const place of ['/-/postern/status', '/-/postern/who', '/-/postern/blocks', '/-/postern/tail']) {

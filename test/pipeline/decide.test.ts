@@ -59,6 +59,7 @@ t.test('no route, no permit', async (t) => {
     kind: 'deny',
     reason: 'method_not_allowed',
     allow: ['GET', 'HEAD', 'PUT'],
+    template: '/api/roms',
   })
 })
 
