@@ -3,7 +3,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { SETTINGS } from '../src/config/tree.ts'
+import { SECTIONS, SETTINGS } from '../src/config/tree.ts'
+import { parseDuration } from '../src/config/values.ts'
+import { REASONS } from '../src/pipeline/reason.ts'
 import { postern } from './cli/processes.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -120,14 +122,7 @@ t.test('every script that a page runs is one of package.json', async (t) => {
 
 t.test('every setting that a page names is one', async (t) => {
   const paths = SETTINGS.map(({ path }) => path)
-  const groups = new Set(
-    paths.flatMap((path) =>
-      path
-        .split('.')
-        .slice(0, -1)
-        .map((_, i, parts) => parts.slice(0, i + 1).join('.')),
-    ),
-  )
+  const groups = new Set(SECTIONS.map(({ path }) => path))
   const tops = new Set(paths.map((path) => path.split('.')[0]))
   const checks = new Set(checkIds())
   const wrong = pages.flatMap((page) =>
@@ -140,6 +135,23 @@ t.test('every setting that a page names is one', async (t) => {
   t.same(wrong, [])
 })
 
+t.test('every default that a page gives beside a setting is that one', async (t) => {
+  const defaults = new Map(SETTINGS.map(({ path, node }) => [path, String(node.default)]))
+  // What was measured with other values stands on its own page.
+  const given = pages
+    .filter((page) => page !== 'docs/performance.md')
+    .flatMap((page) =>
+      [...proseOf(page).matchAll(/`((?:[a-z]\w*\.)+\w+)` \((\d[^)]*)\)/g)].map(
+        ([, path = '', text = '']) => ({ page, path, text: text.replace(/ min$/, 'm').replaceAll(' ', '') }),
+      ),
+    )
+  t.ok(given.length > 20, 'it saw defaults')
+  t.same(
+    given.filter(({ path, text }) => !isSame(text, defaults.get(path) ?? '')),
+    [],
+  )
+})
+
 t.test('every check of the doctor is in its table, and no other', async (t) => {
   const [, table = ''] = /^\| id \|.*\n\|.*\n((?:\|.*\n)+)/m.exec(textOf('docs/doctor.md')) ?? []
   const rows = table.split('\n').flatMap((row) => {
@@ -147,6 +159,27 @@ t.test('every check of the doctor is in its table, and no other', async (t) => {
     return [...first.matchAll(/`([\w.]+)`/g)].map(([, id = '']) => id)
   })
   t.same(rows.toSorted(), checkIds())
+})
+
+t.test('every metric and every refusal that a page names is one', async (t) => {
+  const metrics = new Set([...textOf('docs/metrics.md').matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name))
+  const metricsNamed = named(/(?<![/$])\b(postern_[a-z_]+)\b(?!\.)/g)
+  const reasonsNamed = named(/`[1-5]\d\d ([a-z_]+)`|[1-5]\d\d `([a-z_]+)`/g)
+  t.ok(metricsNamed.length > 30 && reasonsNamed.length > 5, 'it saw names')
+  t.same(
+    metricsNamed.filter(({ name }) => !metrics.has(name)),
+    [],
+  )
+  t.same(
+    reasonsNamed.filter(({ name }) => !Object.hasOwn(REASONS, name)),
+    [],
+  )
+
+  function named(form: RegExp): { readonly page: string; readonly name: string }[] {
+    return pages.flatMap((page) =>
+      [...textOf(page).matchAll(form)].map(([, one, other = '']) => ({ page, name: one ?? other })),
+    )
+  }
 })
 
 t.test('README.md is read in one sitting', async (t) => {
@@ -160,6 +193,14 @@ function checkIds(): string[] {
     [...textOf(path).matchAll(/\bid: '([a-zA-Z.]+)'/g)].map(([, id = '']) => id),
   )
   return [...new Set(ids)].toSorted()
+}
+
+/** `300s` is `5m`, and 8091 the port of `0.0.0.0:8091`. */
+function isSame(text: string, fallback: string): boolean {
+  const ms = parseDuration(text)
+  return (
+    text === fallback || fallback.endsWith(`:${text}`) || (ms !== undefined && ms === parseDuration(fallback))
+  )
 }
 
 function isSaid(text: string | undefined): text is string {
