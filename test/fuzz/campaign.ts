@@ -118,6 +118,9 @@ function isQuestion(headers: Received['headers']): boolean {
   )
 }
 
+/** What the gateway asks of its own accord; the start page at its start alone, to see whether all is well. */
+const QUESTIONS = /^(?:GET \/(?:openapi\.json|api\/heartbeat|api\/users\/me)?|HEAD \/)$/
+
 async function findingsOfArrivals(
   stage: Stage,
   forwarded: readonly Received[],
@@ -139,10 +142,7 @@ async function findingsOfArrivals(
       })
   }
   const questions = stage.standin.requests.filter(({ headers }) => isQuestion(headers))
-  const strange = questions.filter(
-    ({ method, target }) =>
-      method !== 'GET' || !/^\/(?:openapi\.json|api\/heartbeat|api\/users\/me)$/.test(target),
-  )
+  const strange = questions.filter(({ method, target }) => !QUESTIONS.test(`${method} ${target}`))
   return [
     ...findings,
     ...strange.map(({ method, target }) => ({
