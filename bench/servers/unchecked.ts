@@ -48,5 +48,5 @@ const server = new EdgeServer(
   () => handler,
   metrics,
 )
-const address = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 })
+const address = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, 'listen.edge')
 console.log(address.slice(address.lastIndexOf(':') + 1))

@@ -80,9 +80,12 @@ export class EdgeServer {
     this.#server = server
   }
 
-  /** @returns the address it got, for port 0. @throws PosternError `listen_failed` */
-  listen(address: Address): Promise<string> {
-    return listen(this.#server, address)
+  /**
+   * @param setting where the address stands
+   * @returns the address it got, for port 0. @throws PosternError `listen_failed`
+   */
+  listen(address: Address, setting: string): Promise<string> {
+    return listen(this.#server, address, setting)
   }
 
   /**
@@ -151,10 +154,10 @@ const UNPARSED: Readonly<Record<string, Reason>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 }
 
-/** Opens a listener. @throws PosternError `listen_failed` that names the address and what to do */
-export async function listen(server: Server, address: Address): Promise<string> {
+/** Opens a listener. @throws PosternError `listen_failed` that names the address, its setting and what to do */
+export async function listen(server: Server, address: Address, setting: string): Promise<string> {
   if (address.kind === 'unix') await removeAbandoned(address.path)
-  return bind(server, address)
+  return bind(server, address, setting)
 }
 
 /** A process that was killed leaves its socket behind, and no other could take its place. */
@@ -170,13 +173,13 @@ async function removeAbandoned(path: string): Promise<void> {
   if (isAbandoned) await unlink(path).catch(() => undefined)
 }
 
-function bind(server: Server, address: Address): Promise<string> {
+function bind(server: Server, address: Address, setting: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const named = address.kind === 'tcp' ? `${bracketed(address.host)}:${address.port}` : `unix:${address.path}`
-  const fail = (error: NodeJS.ErrnoException): void =>
-    reject(
-      new PosternError('listen_failed', `cannot listen on ${named}: ${reasonFor(error)}`, { cause: error }),
-    )
+  const fail = (error: NodeJS.ErrnoException): void => {
+    const sentence = `cannot listen on ${named} (${setting}): ${reasonFor(error)}`
+    reject(new PosternError('listen_failed', sentence, { cause: error }))
+  }
   server.once('error', fail)
   server.listen(
     address.kind === 'tcp' ? { host: address.host, port: address.port } : { path: address.path },

@@ -107,8 +107,10 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
   try {
     return {
       ...(await own.open()),
-      decision: await unlessOff(config.decision.listen, (address) => decision.listen(address)),
-      edge: await edge.listen(config.listen.edge),
+      decision: await unlessOff(config.decision.listen, (address) =>
+        decision.listen(address, 'decision.listen'),
+      ),
+      edge: await edge.listen(config.listen.edge, 'listen.edge'),
       get runtime() {
         return runtime
       },

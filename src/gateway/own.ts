@@ -25,11 +25,14 @@ export function ownListeners(
   return {
     async open() {
       await Promise.all([forProbes.ready(), forAdmin.ready()])
-      const at = await unlessOff(admin, (address) => listen(forAdmin.server, address))
+      const at = await unlessOff(admin, (address) => listen(forAdmin.server, address, 'listen.admin'))
       // Whoever may write to it may do whatever an operator may.
       if (admin !== 'off' && admin.kind === 'unix') await chmod(admin.path, 0o600)
       if (forProbes === forAdmin) return { probes: at, admin: at }
-      return { probes: await unlessOff(probes, (address) => listen(forProbes.server, address)), admin: at }
+      return {
+        probes: await unlessOff(probes, (address) => listen(forProbes.server, address, 'listen.probes')),
+        admin: at,
+      }
     },
     async close() {
       await Promise.all([forProbes.close(), forAdmin.close()])

@@ -304,5 +304,8 @@ t.test('without a compose file RomM is asked for, of a person or the command lin
   t.same([code, out], [0, './postern.yaml: a valid configuration.\n'])
   const nobody = await postern(['init'], { cwd: t.testdir({}) })
   t.equal(nobody.code, 64)
-  t.match(nobody.err, /There is no compose file here: --upstream says where RomM is\./)
+  t.match(
+    nobody.err,
+    /There is no compose file here: --compose names one, or --upstream says where RomM is\./,
+  )
 })

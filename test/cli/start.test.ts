@@ -24,7 +24,7 @@ t.test('an address that is taken is named in one sentence', async (t) => {
       ...sets({ ...base, ...rest, [setting]: address }),
     ])
     t.equal(code, 69)
-    t.equal(err, `cannot listen on ${address}: another program listens there already\n`)
+    t.equal(err, `cannot listen on ${address} (${setting}): another program listens there already\n`)
   }
 })
 
@@ -41,7 +41,7 @@ t.test('a socket that a killed process left behind is no obstacle', async (t) =>
   )
   t.same(
     { code, err },
-    { code: 69, err: `cannot listen on unix:${path}: another program listens there already\n` },
+    { code: 69, err: `cannot listen on unix:${path} (listen.edge): another program listens there already\n` },
   )
   killed.kill('SIGKILL')
   await killed.ended

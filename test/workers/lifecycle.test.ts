@@ -159,7 +159,7 @@ t.test('what keeps the first worker from starting is one sentence', async (t) =>
   }
   t.match(await postern(['serve', ...sets({ ...settings, 'listen.edge': address })]), {
     code: 69,
-    err: `cannot listen on ${address}: another program listens there already\n`,
+    err: `cannot listen on ${address} (listen.edge): another program listens there already\n`,
   })
   t.match(await postern(['serve', ...sets({ ...settings, workers: '0' })]), {
     code: 78,

@@ -89,7 +89,7 @@ function originOf(text: string | undefined, option: string): string {
   throw new PosternError(
     'usage',
     text === undefined
-      ? `There is no compose file here: ${option} says where RomM is.`
+      ? `There is no compose file here: --compose names one, or ${option} says where RomM is.`
       : `'${text}' is not http:// or https:// and a host (${option}).`,
   )
 }

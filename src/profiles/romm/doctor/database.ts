@@ -54,8 +54,8 @@ const SCHEMAS: Readonly<Record<Generation, string>> = {
   groups: 'permission groups, as since RomM 5.0',
 }
 
-function setting(line: string): Fix {
-  return fixIn('configuration', 'romm:', '  database:', `    ${line}`)
+function setting(...lines: readonly string[]): Fix {
+  return fixIn('configuration', 'romm:', '  database:', ...lines.map((line) => `    ${line}`))
 }
 
 function connection(address: DatabaseAddress, schema: Schema): Observation[] {
@@ -67,7 +67,10 @@ function connection(address: DatabaseAddress, schema: Schema): Observation[] {
       return [ok(`${where} lets ${user} in`)]
     case 'wrong_login':
       return [
-        error(`${where} refuses the user ${user}, its password, or the name ${name}`, setting('user: …')),
+        error(
+          `${where} refuses the user ${user}, its password, or the name ${name}`,
+          setting(`user: ${user}`, 'password: …', `name: ${name}`),
+        ),
       ]
     case 'other_schema':
       return [error(`${where} does not hold RomM's tables`, setting('name: …'))]
