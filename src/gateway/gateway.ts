@@ -107,9 +107,7 @@ export async function startGateway(config: Config, context: GatewayContext): Pro
   try {
     return {
       ...(await own.open()),
-      decision: await unlessOff(config.decision.listen, (address) =>
-        decision.listen(address, 'decision.listen'),
-      ),
+      decision: await unlessOff(config.decision.listen, (at) => decision.listen(at, 'decision.listen')),
       edge: await edge.listen(config.listen.edge, 'listen.edge'),
       get runtime() {
         return runtime
