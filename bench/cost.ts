@@ -28,6 +28,9 @@ interface Sample {
   readonly cpuMicroseconds: number
   readonly kiloInstructions: number | undefined
   readonly perSecond: number
+  /** Milliseconds. */
+  readonly p50: number
+  readonly p99: number
 }
 
 /** Medians. */
@@ -40,7 +43,7 @@ async function measure(one: Case, { port, pids }: Measured, ms: number): Promise
   const instructions = countInstructions(pids())
   const before = used()
   const began = performance.now()
-  const { requests, errors } = await load(one, port, ms, onProcessor(1))
+  const { requests, errors, p50, p99 } = await load(one, port, ms, onProcessor(1))
   const seconds = (performance.now() - began) / 1000
   const cpu = used() - before
   const counted = await instructions()
@@ -49,6 +52,8 @@ async function measure(one: Case, { port, pids }: Measured, ms: number): Promise
     cpuMicroseconds: (cpu * 1e6) / requests,
     kiloInstructions: counted === undefined ? undefined : counted / requests / 1000,
     perSecond: requests / seconds,
+    p50,
+    p99,
   }
 }
 
@@ -66,6 +71,8 @@ async function measureGroup(cases: readonly Case[], servers: Servers): Promise<R
     cpuMicroseconds: median(samples.map((sample) => sample.cpuMicroseconds)),
     kiloInstructions: medianOfAll(samples.map((sample) => sample.kiloInstructions)),
     perSecond: median(samples.map((sample) => sample.perSecond)),
+    p50: median(samples.map((sample) => sample.p50)),
+    p99: median(samples.map((sample) => sample.p99)),
   }))
 }
 
@@ -82,13 +89,15 @@ function costOf({ cpuMicroseconds, kiloInstructions }: Result): number {
 function printGroup(results: readonly Result[]): void {
   const [first] = results
   printTable(
-    ['case', 'CPU µs a request', 'thousand instructions', 'ratio', 'requests/s'],
+    ['case', 'CPU µs a request', 'thousand instructions', 'ratio', 'requests/s', 'p50 ms', 'p99 ms'],
     results.map((result) => [
       result.name,
       result.cpuMicroseconds.toFixed(1),
       result.kiloInstructions?.toFixed(0) ?? 'not counted here',
       (costOf(result) / costOf(first ?? result)).toFixed(2),
       result.perSecond.toFixed(0),
+      result.p50.toFixed(2),
+      result.p99.toFixed(2),
     ]),
   )
   console.log('')

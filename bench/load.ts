@@ -5,6 +5,7 @@
 import { Pool } from 'undici'
 import { tokenText } from './cost/installation.ts'
 import type { Task } from './cost/load.ts'
+import { percentile } from './results.ts'
 
 // Written by the bench that starts this process.
 const { url, headers, status, tokens, ms, connections } = JSON.parse(process.argv[2] ?? '') as Task
@@ -13,12 +14,15 @@ const pool = new Pool(origin, { connections })
 const until = performance.now() + ms
 let requests = 0
 let errors = 0
+const times: number[] = []
 
 async function one(): Promise<void> {
   const sent =
     tokens === 0 ? headers : { ...headers, authorization: `Bearer ${tokenText(requests % tokens)}` }
+  const began = performance.now()
   const { statusCode, body } = await pool.request({ method: 'GET', path: pathname, headers: sent })
   await body.dump()
+  times.push(performance.now() - began)
   requests++
   if (statusCode !== status) errors++
 }
@@ -29,4 +33,4 @@ async function work(): Promise<void> {
 
 await Promise.all(Array.from({ length: connections }, work))
 await pool.close()
-console.log(JSON.stringify({ requests, errors }))
+console.log(JSON.stringify({ requests, errors, p50: percentile(times, 0.5), p99: percentile(times, 0.99) }))

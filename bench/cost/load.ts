@@ -8,6 +8,9 @@ export interface Load {
   readonly requests: number
   /** Answers with another status than was meant, and connections that broke. */
   readonly errors: number
+  /** Milliseconds from a request to its answer: the median, and what all but one in a hundred stay below. */
+  readonly p50: number
+  readonly p99: number
 }
 
 export const CONNECTIONS = 32
@@ -40,7 +43,7 @@ async function wrk(task: Task, pin: readonly string[]): Promise<Load> {
   const seconds = Math.max(1, Math.round(ms / 1000))
   const script = tokens === 0 ? [] : ['-s', join(import.meta.dirname, 'tokens.lua')]
   const command = [
-    ...[...pin, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, ...script, ...fields, url],
+    ...[...pin, 'wrk', '--latency', '-t1', `-c${connections}`, `-d${seconds}s`, ...script, ...fields, url],
     ...(tokens === 0 ? [] : ['--', String(tokens)]),
   ]
   const output = await run(command, ms + 20_000)
@@ -48,8 +51,17 @@ async function wrk(task: Task, pin: readonly string[]): Promise<Load> {
   const others = Number(/Non-2xx or 3xx responses: (\d+)/.exec(output)?.[1] ?? 0)
   const broken = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(output)
   const wrong = status === 200 ? others : requests - others
-  return { requests, errors: (broken?.slice(1) ?? []).reduce((sum, count) => sum + Number(count), wrong) }
+  const errors = (broken?.slice(1) ?? []).reduce((sum, count) => sum + Number(count), wrong)
+  return { requests, errors, p50: latency(output, '50%'), p99: latency(output, '99%') }
 }
+
+/** Milliseconds, of a line such as `     50%    1.20ms`. */
+function latency(output: string, share: string): number {
+  const [, value, unit = ''] = new RegExp(`^\\s*${share}\\s+([\\d.]+)(us|ms|s)$`, 'm').exec(output) ?? []
+  return Number(value) * (MILLISECONDS[unit] ?? Number.NaN)
+}
+
+const MILLISECONDS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1_000 }
 
 async function own(task: Task, pin: readonly string[]): Promise<Load> {
   const script = join(import.meta.dirname, '../load.ts')

@@ -13,24 +13,29 @@ export interface Place {
   readonly folder: string
 }
 
-/** The plainest configuration of each that keeps connections to the backend, in one process. */
+/**
+ * The plainest configuration of each that keeps connections to the backend, in one process. nginx inherits
+ * `proxy_set_header` only where a location has none of its own.
+ */
 const CONFIGURATIONS: Readonly<Record<ProxyName, (place: Place) => string>> = {
   nginx: (place) => nginx(place, 'location / { proxy_pass http://backend; }'),
   'nginx-auth': (place) =>
     nginx(
       place,
       `location / { auth_request /decide; proxy_pass http://backend; }
-       location = /decide { internal; proxy_pass http://asked; proxy_pass_request_body off; proxy_set_header Content-Length ""; }`,
+       location = /decide { internal; proxy_pass http://asked; proxy_pass_request_body off;
+         proxy_set_header Connection ""; proxy_set_header Content-Length ""; }`,
     ),
   'nginx-postern': (place) =>
     nginx(
       place,
       `location / {
          auth_request /decide; auth_request_set $assertion $upstream_http_x_postern_assertion;
-         proxy_pass http://backend; proxy_set_header X-Postern-Assertion $assertion;
+         proxy_pass http://backend; proxy_set_header Connection ""; proxy_set_header X-Postern-Assertion $assertion;
        }
        location = /decide {
-         internal; proxy_pass http://asked; proxy_pass_request_body off; proxy_set_header Content-Length "";
+         internal; proxy_pass http://asked; proxy_pass_request_body off;
+         proxy_set_header Connection ""; proxy_set_header Content-Length "";
          proxy_set_header X-Original-URI $request_uri; proxy_set_header X-Original-Method $request_method;
          proxy_set_header X-Original-Host $http_host; proxy_set_header X-Forwarded-For $remote_addr;
          proxy_set_header X-Forwarded-Proto $scheme;

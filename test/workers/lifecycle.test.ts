@@ -132,14 +132,15 @@ t.test('limits are shared out', async (t) => {
     'limits.connections': '4',
     'listen.admin': 'off',
   })
-  const open = Array.from({ length: 5 }, () => connect(workers.port, '127.0.0.1'))
-  t.teardown(() => open.forEach((socket) => socket.destroy()))
-  for (const socket of open) socket.on('error', () => undefined).resume()
-  await Promise.race(open.map((socket) => once(socket, 'close')))
-  await eventually('one is refused', async () => {
-    return (await workers.metric('postern_connections_refused_total{bound="all"}')) === 1
+  // Which of the two gets one is not for us to say: how many stay is.
+  const sockets = Array.from({ length: 8 }, () => connect(workers.port, '127.0.0.1'))
+  t.teardown(() => sockets.forEach((socket) => socket.destroy()))
+  for (const socket of sockets) socket.on('error', () => undefined).resume()
+  const closed = (): number => sockets.filter(({ destroyed }) => destroyed).length
+  await eventually('half of them at least are refused', async () => {
+    const refused = await workers.metric('postern_connections_refused_total{bound="all"}')
+    return refused >= 4 && refused === closed()
   })
-  t.equal(open.filter(({ destroyed }) => destroyed).length, 1)
 })
 
 t.test('what keeps the first worker from starting is one sentence', async (t) => {
