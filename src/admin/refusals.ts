@@ -27,27 +27,50 @@ const MOST = 1_000
 /** Characters of a path; nobody needs more to know which it was. */
 const LONGEST_PATH = 500
 
+/** What is at hand of a refusal, for somebody who may ask for it; nobody does of most. */
+interface Kept {
+  readonly id: string
+  readonly rule: Denial['rule'] | undefined
+  readonly principal: Denial['principal'] | undefined
+  readonly required: Denial['required'] | undefined
+  readonly missing: Denial['missing'] | undefined
+  readonly line: DecisionLine
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly hint: string | undefined
+}
+
 /** The latest refusals, by the id that their clients were told. */
 export class Refusals {
-  readonly #kept = new Map<string, Refusal>()
+  /** In a circle: the next one takes the place of the oldest. */
+  readonly #kept: Kept[] = []
+  #next = 0
 
   add(id: string, denial: Denial, line: DecisionLine, now: number): void {
-    this.#kept.set(id, refusalOf(denial, line, now))
-    const [oldest] = this.#kept.size > MOST ? this.#kept.keys() : []
-    if (oldest !== undefined) this.#kept.delete(oldest)
+    const { rule, principal, required, missing } = denial
+    const hint = hintOf(denial)
+    const kept = { id, rule, principal, required, missing, line: withShortPath(line), at: now, hint }
+    this.#kept[this.#next] = kept
+    this.#next = (this.#next + 1) % MOST
   }
 
   get(id: string): Refusal | undefined {
-    return this.#kept.get(id)
+    const kept = this.#kept.find((one) => one.id === id)
+    return kept && refusalOf(kept)
   }
 }
 
-function refusalOf(denial: Denial, line: DecisionLine, now: number): Refusal {
-  const { rule, principal, required, missing } = denial
+function withShortPath(line: DecisionLine): DecisionLine {
   const { path } = line
+  return typeof path === 'string' && path.length > LONGEST_PATH
+    ? { ...line, path: path.slice(0, LONGEST_PATH) }
+    : line
+}
+
+function refusalOf({ rule, principal, required, missing, hint, line, at }: Kept): Refusal {
   return {
-    time: new Date(now).toISOString(),
-    line: typeof path === 'string' ? { ...line, path: path.slice(0, LONGEST_PATH) } : line,
+    time: new Date(at).toISOString(),
+    line,
     rule: rule && `${rule.methods === '*' ? '*' : rule.methods.join(',')} ${rule.template} (${rule.origin})`,
     requires: rule && describeRequirement(rule.requirement),
     principal: principal && {
@@ -58,6 +81,6 @@ function refusalOf(denial: Denial, line: DecisionLine, now: number): Refusal {
     held: principal && (principal.grant.kind === 'known' ? principal.grant.scopes.names : null),
     required,
     missing,
-    hint: hintOf(denial),
+    hint,
   }
 }
