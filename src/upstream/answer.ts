@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Dispatcher } from 'undici'
 import { discardThenEnd } from './discard.ts'
 
 // Reason phrases are for people, and Node refuses some bytes that an upstream may put there.
@@ -8,12 +7,18 @@ const PRINTABLE = /^[\x20-\x7e]+$/
 /** Bytes that cost less as text, which leaves with the head in one piece, than as a second buffer. */
 const SMALL = 8_192
 
+/** What brings the answer: it can be held up. */
+export interface Flow {
+  pause(): void
+  resume(): void
+}
+
 /** Writes one answer of the upstream to the client, no faster than the client reads. */
 export class Answer {
   readonly #req: IncomingMessage
   readonly #res: ServerResponse
   #left = Number.NaN
-  #last: Buffer | undefined
+  #last: Buffer | string | undefined
   #draining = false
 
   constructor(req: IncomingMessage, res: ServerResponse) {
@@ -22,32 +27,35 @@ export class Answer {
   }
 
   /** @param length the response's Content-Length, if it has one */
-  begin(status: number, reason: string | undefined, headers: string[], length: string | undefined): void {
+  begin(status: number, reason: string, headers: string[], length: number | undefined): void {
     const res = this.#res
     if (res.destroyed) return
     // The client has not sent all of its body and may never do so: this connection has no next request.
     if (this.#answersEarly) res.shouldKeepAlive = false
-    if (reason !== undefined && PRINTABLE.test(reason)) res.writeHead(status, reason, headers)
+    if (PRINTABLE.test(reason)) res.writeHead(status, reason, headers)
     else res.writeHead(status, headers)
     if (length === undefined) process.nextTick(flushHead, this)
     // The head of an answer that has an end waits for its first piece, and leaves with it in one write.
-    else this.#left = Number(length)
+    else this.#left = length
   }
 
-  /** @param controller is paused until the client has caught up */
-  write(chunk: Buffer, controller: Dispatcher.DispatchController): void {
+  /**
+   * @param piece may be overwritten when this returns
+   * @param flow is paused until the client has caught up
+   */
+  write(piece: Buffer, flow: Flow): void {
     if (this.#res.destroyed) return
-    this.#left -= chunk.length
-    // The last chunk waits for end(), which comes at once, and goes out with the headers in one write.
-    if (this.#left === 0) this.#last = chunk
-    else if (!this.#res.write(chunk)) this.#waitForDrain(controller)
+    this.#left -= piece.length
+    // The last piece waits for end(), which comes at once, and goes out with the headers in one write.
+    if (this.#left === 0) this.#last = piece.length > SMALL ? Buffer.from(piece) : piece.toString('latin1')
+    else if (!this.#res.write(Buffer.from(piece))) this.#waitForDrain(flow)
   }
 
   end(): void {
     const last = this.#last
     if (this.#answersEarly) discardThenEnd(this.#req, this.#res, last)
-    else if (last === undefined || last.length > SMALL) this.#res.end(last)
-    else this.#res.end(last.toString('latin1'), 'latin1')
+    else if (typeof last === 'string') this.#res.end(last, 'latin1')
+    else this.#res.end(last)
   }
 
   /** An event stream's headers must not wait for its first event. */
@@ -60,13 +68,13 @@ export class Answer {
     return !this.#req.complete
   }
 
-  #waitForDrain(controller: Dispatcher.DispatchController): void {
-    controller.pause()
+  #waitForDrain(flow: Flow): void {
+    flow.pause()
     if (this.#draining) return
     this.#draining = true
     this.#res.once('drain', () => {
       this.#draining = false
-      controller.resume()
+      flow.resume()
     })
   }
 }

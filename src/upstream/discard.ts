@@ -10,7 +10,7 @@ const DISCARD_MS = 2000
  *
  * The answer's head must have been given, with `Connection: close`.
  */
-export function discardThenEnd(req: IncomingMessage, res: ServerResponse, last?: Buffer): void {
+export function discardThenEnd(req: IncomingMessage, res: ServerResponse, last?: Buffer | string): void {
   let left = DISCARD_BYTES
   const timer = setTimeout(stop, DISCARD_MS)
   const discard = (chunk: Buffer): void => {
@@ -25,6 +25,6 @@ export function discardThenEnd(req: IncomingMessage, res: ServerResponse, last?:
     res.end()
   }
   if (last === undefined) res.flushHeaders()
-  else res.write(last)
+  else res.write(last, 'latin1')
   req.on('data', discard).once('end', stop).once('close', stop).resume()
 }

@@ -1,14 +1,18 @@
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
-import { PassThrough } from 'node:stream'
-import type { Dispatcher } from 'undici'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { MaybePromise } from '../pipeline/outcome.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import { announcesBody } from '../request/headers.ts'
-import { Answer } from './answer.ts'
+import type { RawHeaders } from '../request/request.ts'
+import { Answer, type Flow } from './answer.ts'
 import { ClientGone, failureOf, isStaleConnection, type UpstreamFailure } from './failure.ts'
-import { endToEnd, outgoing } from './headers.ts'
+import { endToEnd, valueOf } from './headers.ts'
+import type { Connection, Exchanger } from './http1/connection.ts'
+import type { ResponseHead } from './http1/head.ts'
+import type { ConnectionPool } from './http1/pool.ts'
+import { requestHead, type Sent } from './http1/request.ts'
 import type { ResponseHeaders, ResponseObserver } from './observer.ts'
 import type { Excess } from './shares.ts'
+import { Upload } from './upload.ts'
 
 /** How a forwarded request ended. */
 export type ForwardReport =
@@ -30,19 +34,16 @@ export interface Timing {
 
 /** What an exchange uses of the upstream it belongs to. */
 export interface ExchangeContext {
-  readonly pool: Dispatcher
-  /** Opens a connection for every request. */
-  readonly fresh: Dispatcher
+  readonly connections: ConnectionPool
   readonly observe: ResponseObserver | undefined
   readonly responseHeaders: ResponseHeaders | undefined
   readonly onFailure: (reason: UpstreamFailure, cause: unknown) => void
   readonly timing: Timing | undefined
 }
 
-type Controller = Dispatcher.DispatchController
-
 /** One request on its way up and its answer on its way down. No promise is made unless the observer makes one. */
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements Exchanger, Flow {
+  readonly method: string
   readonly #context: ExchangeContext
   readonly #permit: Permit
   readonly #req: IncomingMessage
@@ -50,11 +51,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #answer: Answer
   readonly #done: (report: ForwardReport) => void
   readonly #observed: boolean
-  // A stream of its own, since the forwarder destroys the one it was given, and the client's connection with it.
-  readonly #body: PassThrough | null
-  #options: Dispatcher.DispatchOptions
+  readonly #upload: Upload | undefined
+  readonly #head: string
   #expectsContinue: boolean
-  #controller: Controller | undefined
+  #connection: Connection | undefined
   #startedAt = 0
   #status: number | undefined
   #begun = false
@@ -73,92 +73,104 @@ export class Exchange implements Dispatcher.DispatchHandler {
     },
     done: (report: ForwardReport) => void,
   ) {
+    const { method, target, headers } = permit
+    const { req } = client
+    this.method = method
     this.#context = context
     this.#permit = permit
-    this.#req = client.req
+    this.#req = req
     this.#res = client.res
-    this.#answer = new Answer(client.req, client.res)
+    this.#answer = new Answer(req, client.res)
     this.#done = done
     this.#observed = context.observe?.before(permit) !== undefined
     this.#expectsContinue = client.expectsContinue
-    this.#body = announcesBody(client.req.rawHeaders) ? new PassThrough() : null
-    this.#options = dispatchOptions(permit, this.#body)
+    const sent = bodyOf(req, headers)
+    this.#upload = sent === 'nothing' ? undefined : new Upload(req, sent === 'chunks')
+    this.#head = requestHead(method, target.value, headers, sent)
   }
 
   start(): void {
-    if (this.#body !== null) this.#req.pipe(this.#body.on('error', ignore))
     this.#res.on('close', this.#onClientClose)
     this.#startedAt = this.#context.timing?.now() ?? 0
-    this.#context.pool.dispatch(this.#options, this)
+    this.#connection = this.#context.connections.start(this, false)
   }
 
-  onRequestStart(controller: Controller): void {
-    this.#controller = controller
-    if (this.#res.destroyed && this.#mayAbort) controller.abort(new ClientGone())
-    else if (this.#expectsContinue) this.#sendContinue()
+  onReady(connection: Connection): void {
+    this.#connection = connection
+    if (this.#res.destroyed && this.#mayAbort) return connection.abort(new ClientGone())
+    if (this.#expectsContinue) this.#sendContinue()
+    if (this.#upload === undefined) connection.send(this.#head, false)
+    else this.#upload.start(this.#head, connection)
   }
 
-  onResponseStarted(): void {
+  onBegun(): void {
     this.#begun = true
   }
 
-  onResponseStart(
-    controller: Controller,
-    status: number,
-    headers: IncomingHttpHeaders,
-    reason?: string,
-  ): void {
-    // RFC 9110 §15.2: an interim answer; those that nobody asked for are dropped.
-    if (status < 200) return
+  onHead(head: ResponseHead): void {
+    const { status } = head
     this.#status = status
     const { timing } = this.#context
     timing?.begun(timing.now() - this.#startedAt)
-    const kept = endToEnd(rawOf(controller), headers.connection)
-    const begin = (): void => {
-      const shown = this.#context.responseHeaders?.(this.#permit, kept) ?? kept
-      this.#answer.begin(status, reason, shown, headers['content-length'])
-    }
+    const kept = endToEnd(head.headers, head.connection)
     const settled = this.#observe(status, kept)
-    if (settled === undefined) begin()
-    else this.#hold(controller, settled, begin)
+    if (settled === undefined) this.#begin(head, kept)
+    else this.#hold(settled, () => this.#begin(head, kept))
   }
 
-  onResponseData(controller: Controller, chunk: Buffer): void {
-    if (this.#held) this.#held.push(() => this.onResponseData(controller, chunk))
-    else this.#answer.write(chunk, controller)
+  #begin({ status, reason, length }: ResponseHead, kept: string[]): void {
+    const shown = this.#context.responseHeaders?.(this.#permit, kept) ?? kept
+    this.#answer.begin(status, reason, shown, length)
   }
 
-  // Trailers are not passed on: the client's framing may not carry them (RFC 9110 §6.5.1).
-  onResponseEnd(): void {
-    if (this.#held) return void this.#held.push(() => this.onResponseEnd())
+  onData(piece: Buffer): void {
+    if (this.#held) {
+      const copy = Buffer.from(piece)
+      this.#held.push(() => this.onData(copy))
+    } else this.#answer.write(piece, this)
+  }
+
+  onEnd(): void {
+    // It may serve somebody else by now.
+    this.#connection = undefined
+    if (this.#held) return void this.#held.push(() => this.onEnd())
     const status = this.#status ?? 0
     const gone = this.#res.destroyed
-    this.#releaseBody()
+    this.#upload?.stop()
     if (!gone) this.#answer.end()
     this.#finish(gone ? { kind: 'aborted', status } : { kind: 'answered', status })
   }
 
-  onResponseError(controller: Controller, error: Error): void {
-    if (this.#held) return void this.#held.push(() => this.onResponseError(controller, error))
+  onError(cause: Error): void {
+    this.#connection = undefined
+    if (this.#held) return void this.#held.push(() => this.onError(cause))
     if (this.#over) return
-    if (this.#status !== undefined) return this.#breakOff(this.#status, error)
-    if (!this.#res.destroyed && this.#retry(error)) return
+    if (this.#status !== undefined) return this.#breakOff(this.#status, cause)
+    if (!this.#res.destroyed && this.#retry(cause)) return
     const settled = this.#observe('lost', [])
-    if (settled === undefined) this.#fail(error)
-    else void settled.then(() => this.#fail(error))
+    if (settled === undefined) this.#fail(cause)
+    else void settled.then(() => this.#fail(cause))
+  }
+
+  pause(): void {
+    this.#connection?.pause()
+  }
+
+  resume(): void {
+    this.#connection?.resume()
   }
 
   /** An idle connection that the upstream was closing: once more, on a new one, since others may be as old. */
   #retry(error: Error): boolean {
-    if (this.#retried || this.#begun || this.#body !== null) return false
-    if (!isStaleConnection(error, this.#permit.method)) return false
+    if (this.#retried || this.#begun || this.#upload !== undefined) return false
+    if (!isStaleConnection(error, this.method)) return false
     this.#retried = true
-    this.#context.fresh.dispatch(this.#options, this)
+    this.#connection = this.#context.connections.start(this, true)
     return true
   }
 
   #fail(cause: Error): void {
-    this.#releaseBody()
+    this.#upload?.stop()
     if (this.#res.destroyed) return this.#finish({ kind: 'aborted', status: undefined })
     const reason = failureOf(cause)
     this.#context.onFailure(reason, cause)
@@ -166,7 +178,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #breakOff(status: number, cause: Error): void {
-    this.#releaseBody()
+    this.#upload?.stop()
     if (this.#res.destroyed) return this.#finish({ kind: 'aborted', status })
     this.#context.onFailure(failureOf(cause), cause)
     // The only way to say "incomplete" once the head is out (RFC 9112 §8).
@@ -182,9 +194,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   readonly #onClientClose = (): void => {
     if (this.#over || this.#res.writableFinished) return
-    if (this.#mayAbort) this.#controller?.abort(new ClientGone())
+    if (this.#mayAbort) this.#connection?.abort(new ClientGone())
     // It may have been paused for a client that will never catch up now.
-    else if (!this.#held) this.#controller?.resume()
+    else if (!this.#held) this.resume()
   }
 
   /**
@@ -192,7 +204,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
    * lost with the client's connection, and the upstream would wait for it.
    */
   get #mayAbort(): boolean {
-    return !this.#observed || (this.#body !== null && !this.#req.readableEnded)
+    return !this.#observed || (this.#upload !== undefined && !this.#req.readableEnded)
   }
 
   #observe(status: number | 'lost', headers: string[]): Promise<void> | undefined {
@@ -209,14 +221,14 @@ export class Exchange implements Dispatcher.DispatchHandler {
    * Nothing reaches the client before `settled`. Pausing is not enough: the end of a bodiless answer, and errors,
    * come in spite of it.
    */
-  #hold(controller: Controller, settled: Promise<void>, begin: () => void): void {
+  #hold(settled: Promise<void>, begin: () => void): void {
     const held: (() => void)[] = [begin]
     this.#held = held
-    controller.pause()
+    this.pause()
     const release = (): void => {
       this.#held = undefined
       for (const step of held) step()
-      controller.resume()
+      this.resume()
     }
     void settled.then(release)
   }
@@ -227,26 +239,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
     // pipelines may not wait for it for ever (RFC 9110 §10.1.1).
     if (this.#res.socket !== null) this.#res.writeContinue()
   }
-
-  #releaseBody(): void {
-    if (this.#body === null) return
-    this.#req.unpipe(this.#body)
-    this.#body.destroy()
-    // What is left of a body that has arrived would stand in the way of the connection's next request.
-    if (this.#req.complete) this.#req.resume()
-  }
 }
 
-function dispatchOptions(permit: Permit, body: PassThrough | null): Dispatcher.DispatchOptions {
-  const { method, target } = permit
-  const options = { path: target.value, method, headers: outgoing(permit.headers), body }
-  // Without it every answer to HEAD would cost its connection.
-  return method === 'HEAD' ? { ...options, reset: false } : options
-}
-
-/** The forwarder keeps an HTTP/1 response's headers as byte strings, names and values in turn. */
-export function rawOf(controller: Controller): readonly (Buffer | string)[] {
-  return Array.isArray(controller.rawHeaders) ? controller.rawHeaders : []
+function bodyOf(req: IncomingMessage, headers: RawHeaders): Sent {
+  if (!announcesBody(req.rawHeaders)) return 'nothing'
+  return valueOf(headers, 'content-length') === undefined ? 'chunks' : 'length'
 }
 
 function ignore(): void {}

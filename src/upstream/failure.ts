@@ -27,6 +27,26 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
+/** The upstream closed the connection before its answer was over. */
+export class ConnectionLost extends Error {
+  override readonly name = 'ConnectionLost'
+  readonly code = 'ECONNRESET'
+
+  constructor() {
+    super('the upstream closed the connection')
+  }
+}
+
+/** It would still be waited for. */
+export class TookTooLong extends Error {
+  override readonly name = 'TookTooLong'
+  readonly code = 'ETIMEDOUT'
+
+  constructor(what: string) {
+    super(`${what} took too long`)
+  }
+}
+
 /** The client went away: nobody is left to answer, and nobody is to blame. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone'

@@ -4,9 +4,9 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { Permit } from '../pipeline/permit.ts'
-import { type ExchangeContext, rawOf } from './exchange.ts'
 import { ClientGone, failureOf, type UpstreamFailure } from './failure.ts'
 import { endToEnd, outgoing, valueOf } from './headers.ts'
+import type { ResponseHeaders } from './observer.ts'
 import type { Excess } from './shares.ts'
 import type { SocketRegistry } from './sockets.ts'
 
@@ -23,7 +23,12 @@ export type UpgradeReport =
   /** The client left, or the socket was closed on demand. */
   | { readonly kind: 'aborted'; readonly status: number | undefined }
 
-export interface TunnelContext extends ExchangeContext {
+/** What a tunnel uses of the upstream it belongs to. */
+export interface TunnelContext {
+  /** Opens a connection for every handshake. */
+  readonly fresh: Dispatcher
+  readonly responseHeaders: ResponseHeaders | undefined
+  readonly onFailure: (reason: UpstreamFailure, cause: unknown) => void
   readonly sockets: SocketRegistry
   readonly onExcess: (excess: Excess) => void
   /** Milliseconds until the upstream must have answered the handshake. */
@@ -211,6 +216,11 @@ function headOf(status: number, headers: readonly string[]): string {
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
   for (let i = 0; i + 1 < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
   return `${head}\r\n`
+}
+
+/** The forwarder keeps an HTTP/1 response's headers as byte strings, names and values in turn. */
+function rawOf(controller: Controller): readonly (Buffer | string)[] {
+  return Array.isArray(controller.rawHeaders) ? controller.rawHeaders : []
 }
 
 function ignore(): void {}

@@ -5,8 +5,9 @@ import { Pool } from 'undici'
 import { PosternError } from '../errors.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import { Admission, type AdmissionLimits } from './admission.ts'
-import { Exchange, type ForwardReport, type Timing } from './exchange.ts'
+import { Exchange, type ExchangeContext, type ForwardReport, type Timing } from './exchange.ts'
 import type { UpstreamFailure } from './failure.ts'
+import { ConnectionPool } from './http1/pool.ts'
 import type { ResponseHeaders, ResponseObserver } from './observer.ts'
 import { ask, type Question, type QuestionAnswer } from './question.ts'
 import type { Excess } from './shares.ts'
@@ -80,19 +81,20 @@ class PooledUpstream implements Upstream {
   readonly #admission: Admission
   readonly #pools: readonly Pool[]
   readonly #questions: Pool
-  readonly #context: TunnelContext
+  readonly #connections: ConnectionPool
+  readonly #context: ExchangeContext & TunnelContext
 
   constructor(options: UpstreamOptions) {
     const { url, connections } = options
-    const pool = new Pool(url, { ...poolOptions(options), connections })
-    // Without pipelining the forwarder keeps no connection alive.
+    this.#connections = new ConnectionPool(url, options)
+    // Without pipelining it keeps no connection alive.
     const fresh = new Pool(url, { ...poolOptions(options), connections, pipelining: 0 })
     this.#questions = new Pool(url, { ...poolOptions(options), connections: QUESTION_CONNECTIONS })
-    this.#pools = [pool, fresh, this.#questions]
+    this.#pools = [fresh, this.#questions]
     this.#admission = new Admission(options)
     this.sockets = new SocketRegistry(options.sockets)
     this.#context = {
-      pool,
+      connections: this.#connections,
       fresh,
       observe: options.observe,
       responseHeaders: options.responseHeaders,
@@ -170,6 +172,7 @@ class PooledUpstream implements Upstream {
       .then(() => Promise.allSettled(this.#pools.map((pool) => pool.close())))
     await Promise.race([over, late])
     grace.abort()
+    this.#connections.destroy()
     await Promise.all(this.#pools.map((pool) => pool.destroy()))
   }
 }

@@ -1,0 +1,46 @@
+import { PosternError } from '../../errors.ts'
+import { isNamed } from '../../request/names.ts'
+import type { RawHeaders } from '../../request/request.ts'
+
+/** What a request says of its body: nothing, its length in a header, or that it comes in chunks. */
+export type Sent = 'nothing' | 'length' | 'chunks'
+
+// RFC 9110 §8.6: of these a server expects a body, and is told that there is none.
+const EXPECT_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
+/** Written in one byte each, a wider character would be another one: U+010A a line feed. */
+const WIDE = /[\u0100-\uffff]/
+
+/**
+ * The head of a request as it goes on the wire, `Expect` aside, which is answered here (RFC 9110 §10.1.1).
+ * @throws PosternError `internal` for what would not be one line each: the attack is a header, or a second request, in
+ * the value of another (CWE-93, CWE-444); the client's own were read by a strict parser, but ours come from elsewhere
+ */
+export function requestHead(method: string, target: string, headers: RawHeaders, body: Sent): string {
+  let head = `${method} ${target} HTTP/1.1\r\n`
+  let lines = 2
+  let saysLength = false
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i] ?? ''
+    if (isNamed(name, 'expect')) continue
+    saysLength ||= isNamed(name, 'content-length')
+    head += `${name}: ${headers[i + 1] ?? ''}\r\n`
+    lines++
+  }
+  if (body === 'chunks') {
+    head += 'Transfer-Encoding: chunked\r\n'
+    lines++
+  } else if (!saysLength && EXPECT_BODY.has(method)) {
+    head += 'Content-Length: 0\r\n'
+    lines++
+  }
+  head += 'Connection: keep-alive\r\n\r\n'
+  if (WIDE.test(head) || count(head, '\n') !== lines + 1 || count(head, '\r') !== lines + 1)
+    throw new PosternError('internal', 'a header of the request is more than one line')
+  return head
+}
+
+function count(text: string, char: string): number {
+  let found = 0
+  for (let at = text.indexOf(char); at !== -1; at = text.indexOf(char, at + 1)) found++
+  return found
+}
