@@ -1,5 +1,5 @@
 import type { Permit } from '../pipeline/permit.ts'
-import { type Excess, Shares } from './shares.ts'
+import { type Excess, type Share, Shares } from './shares.ts'
 
 export interface AdmissionLimits {
   /** At most so many exchanges at once, each on a connection of its own. */
@@ -14,9 +14,14 @@ export interface AdmissionLimits {
   readonly queueTimeout: number
 }
 
+/** Called once: with its share when it has entered, else with why it has to stay outside. */
+export type Go = (entered: Share | Excess) => void
+
 interface Waiter {
   readonly permit: Permit
-  readonly go: (excess?: Excess) => void
+  /** Of the places outside. */
+  readonly share: Share
+  readonly go: Go
   readonly timer: NodeJS.Timeout
 }
 
@@ -47,34 +52,36 @@ export class Admission {
     return this.#waiting.size
   }
 
-  /** @returns whether it may start at once; then `leave` must follow */
-  enter(permit: Permit): boolean {
-    if (this.#active >= this.#limits.connections || !this.#inside.take(permit)) return false
-    this.#active++
-    return true
+  /** @returns what must be given to `leave` when it is over; undefined where it may not start at once */
+  enter(permit: Permit): Share | undefined {
+    if (this.#active >= this.#limits.connections) return undefined
+    const share = this.#inside.take(permit)
+    if (share !== undefined) this.#active++
+    return share
   }
 
-  leave(permit: Permit): void {
+  leave(share: Share): void {
     this.#active--
-    this.#inside.give(permit)
+    this.#inside.give(share)
     if (this.#waiting.size > 0) this.#admitWaiting()
     if (this.#active === 0) this.#onIdle?.()
   }
 
   /**
    * For one that could not enter.
-   * @param go called once, at once or later: without a word it has entered
+   * @param go called at once or later
    * @returns takes it out of the queue, if it is there still
    */
-  wait(permit: Permit, go: (excess?: Excess) => void): () => boolean {
-    if (this.#waiting.size >= this.#limits.queue || !this.#outside.take(permit)) {
+  wait(permit: Permit, go: Go): () => boolean {
+    const share = this.#waiting.size >= this.#limits.queue ? undefined : this.#outside.take(permit)
+    if (share === undefined) {
       go(this.#excess)
       return () => false
     }
     const timer = setTimeout(() => {
       if (this.#remove(waiter)) go(this.#excess)
     }, this.#limits.queueTimeout)
-    const waiter: Waiter = { permit, go, timer }
+    const waiter: Waiter = { permit, share, go, timer }
     this.#waiting.add(waiter)
     return () => this.#remove(waiter)
   }
@@ -91,16 +98,17 @@ export class Admission {
   #admitWaiting(): void {
     for (const waiter of this.#waiting) {
       if (this.#active >= this.#limits.connections) return
-      if (!this.enter(waiter.permit)) continue
+      const share = this.enter(waiter.permit)
+      if (share === undefined) continue
       this.#remove(waiter)
-      waiter.go()
+      waiter.go(share)
     }
   }
 
   #remove(waiter: Waiter): boolean {
     if (!this.#waiting.delete(waiter)) return false
     clearTimeout(waiter.timer)
-    this.#outside.give(waiter.permit)
+    this.#outside.give(waiter.share)
     return true
   }
 }

@@ -41,6 +41,13 @@ export interface ExchangeContext {
   readonly timing: Timing | undefined
 }
 
+/** Whose request it is, and where its answer goes. */
+export interface Client {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly expectsContinue: boolean
+}
+
 /** One request on its way up and its answer on its way down. No promise is made unless the observer makes one. */
 export class Exchange implements Exchanger, Flow {
   readonly method: string
@@ -51,8 +58,9 @@ export class Exchange implements Exchanger, Flow {
   readonly #answer: Answer
   readonly #done: (report: ForwardReport) => void
   readonly #observed: boolean
+  readonly #sent: Sent
   readonly #upload: Upload | undefined
-  readonly #head: string
+  #head = ''
   #expectsContinue: boolean
   #connection: Connection | undefined
   #startedAt = 0
@@ -66,16 +74,11 @@ export class Exchange implements Exchanger, Flow {
   constructor(
     context: ExchangeContext,
     permit: Permit,
-    client: {
-      readonly req: IncomingMessage
-      readonly res: ServerResponse
-      readonly expectsContinue: boolean
-    },
+    client: Client,
     done: (report: ForwardReport) => void,
   ) {
-    const { method, target, headers } = permit
     const { req } = client
-    this.method = method
+    this.method = permit.method
     this.#context = context
     this.#permit = permit
     this.#req = req
@@ -84,12 +87,17 @@ export class Exchange implements Exchanger, Flow {
     this.#done = done
     this.#observed = context.observe?.before(permit) !== undefined
     this.#expectsContinue = client.expectsContinue
-    const sent = bodyOf(req, headers)
-    this.#upload = sent === 'nothing' ? undefined : new Upload(req, sent === 'chunks')
-    this.#head = requestHead(method, target.value, headers, sent)
+    this.#sent = bodyOf(req, permit.headers)
+    this.#upload = this.#sent === 'nothing' ? undefined : new Upload(req, this.#sent === 'chunks')
   }
 
   start(): void {
+    const { target, headers } = this.#permit
+    try {
+      this.#head = requestHead(this.method, target.value, headers, this.#sent)
+    } catch (cause) {
+      return this.#finish({ kind: 'failed', reason: 'upstream_unreachable', cause })
+    }
     this.#res.on('close', this.#onClientClose)
     this.#startedAt = this.#context.timing?.now() ?? 0
     this.#connection = this.#context.connections.start(this, false)

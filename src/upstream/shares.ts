@@ -11,6 +11,37 @@ export type Excess =
 /** How many shares an address has that says it stands for others, and is not trusted: a proxy that nobody named. */
 const UNNAMED_PROXY = 3
 
+/** How many something counts; it stands among the others while it counts any. */
+class Count {
+  readonly #among: Map<string, Count>
+  readonly #key: string
+  value = 0
+
+  static of(key: string, among: Map<string, Count>): Count {
+    return among.get(key) ?? new Count(key, among)
+  }
+
+  private constructor(key: string, among: Map<string, Count>) {
+    this.#key = key
+    this.#among = among
+  }
+
+  more(): void {
+    if (this.value++ === 0) this.#among.set(this.#key, this)
+  }
+
+  /** A client that has nothing takes no memory. */
+  less(): void {
+    if (--this.value === 0) this.#among.delete(this.#key)
+  }
+}
+
+/** What a client has taken, to be given back once. */
+export interface Share {
+  readonly network: Count
+  readonly user: Count | undefined
+}
+
 /**
  * How much each client has of something. A client is an address (of IPv6, a network), and also a user, from wherever:
  * neither many users behind one address nor one user behind many gets more than a share. Guests and credentials of
@@ -18,42 +49,28 @@ const UNNAMED_PROXY = 3
  */
 export class Shares {
   readonly #each: number
-  readonly #networks = new Map<string, number>()
-  readonly #users = new Map<string, number>()
+  readonly #networks = new Map<string, Count>()
+  readonly #users = new Map<string, Count>()
 
   /** @param each the most that one client may have */
   constructor(each: number) {
     this.#each = each
   }
 
-  /** @returns whether the client had room for one more, which it then has */
-  take(permit: Permit): boolean {
-    const network = networkOf(permit.client.address)
-    const user = userOf(permit)
-    const byNetwork = this.#networks.get(network) ?? 0
-    const byUser = user === undefined ? 0 : (this.#users.get(user) ?? 0)
-    const each = permit.client.shared === true ? this.#each * UNNAMED_PROXY : this.#each
-    if (byNetwork >= each || byUser >= this.#each) return false
-    this.#networks.set(network, byNetwork + 1)
-    if (user !== undefined) this.#users.set(user, byUser + 1)
-    return true
+  /** @returns what the client has then, or undefined where it had no room for one more */
+  take({ client, principal }: Permit): Share | undefined {
+    const subject = principal?.mode === 'guest' ? undefined : principal?.owner?.subject
+    const network = Count.of(networkOf(client.address), this.#networks)
+    const user = subject === undefined ? undefined : Count.of(subject, this.#users)
+    const each = client.shared === true ? this.#each * UNNAMED_PROXY : this.#each
+    if (network.value >= each || (user !== undefined && user.value >= this.#each)) return undefined
+    network.more()
+    user?.more()
+    return { network, user }
   }
 
-  /** For each `take` that was granted, once. */
-  give(permit: Permit): void {
-    oneLess(this.#networks, networkOf(permit.client.address))
-    const user = userOf(permit)
-    if (user !== undefined) oneLess(this.#users, user)
+  give({ network, user }: Share): void {
+    network.less()
+    user?.less()
   }
-}
-
-function userOf({ principal }: Permit): string | undefined {
-  return principal?.mode === 'guest' ? undefined : principal?.owner?.subject
-}
-
-/** A client that has nothing takes no memory. */
-function oneLess(counts: Map<string, number>, key: string): void {
-  const count = counts.get(key) ?? 0
-  if (count <= 1) counts.delete(key)
-  else counts.set(key, count - 1)
 }

@@ -1,5 +1,5 @@
 import type { Permit } from '../pipeline/permit.ts'
-import { type Excess, Shares } from './shares.ts'
+import { type Excess, type Share, Shares } from './shares.ts'
 
 export interface SocketLimits {
   /** Open and opening, all together. */
@@ -8,11 +8,16 @@ export interface SocketLimits {
   readonly perClient: number
 }
 
+interface Open {
+  readonly share: Share
+  readonly close: () => void
+}
+
 /** Every WebSocket that is open or opening, with the permit it was opened by. */
 export class SocketRegistry {
   readonly #max: number
   readonly #shares: Shares
-  readonly #open = new Map<Permit, () => void>()
+  readonly #open = new Map<Permit, Open>()
   #closed = false
 
   constructor({ max, perClient }: SocketLimits) {
@@ -34,19 +39,23 @@ export class SocketRegistry {
    */
   add(permit: Permit, close: () => void): Excess | undefined {
     if (this.#open.size >= this.#max) return 'overloaded'
-    if (!this.#shares.take(permit)) return 'too_much_at_once'
-    this.#open.set(permit, close)
+    const share = this.#shares.take(permit)
+    if (share === undefined) return 'too_much_at_once'
+    this.#open.set(permit, { share, close })
     if (this.#closed) close()
     return undefined
   }
 
   delete(permit: Permit): void {
-    if (this.#open.delete(permit)) this.#shares.give(permit)
+    const open = this.#open.get(permit)
+    if (open === undefined) return
+    this.#open.delete(permit)
+    this.#shares.give(open.share)
   }
 
   /** Destroys both ends; harmless when it is closed already. */
   close(permit: Permit): void {
-    this.#open.get(permit)?.()
+    this.#open.get(permit)?.close()
   }
 
   /** @returns how many were closed */

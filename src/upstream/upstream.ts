@@ -5,12 +5,12 @@ import { Pool } from 'undici'
 import { PosternError } from '../errors.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import { Admission, type AdmissionLimits } from './admission.ts'
-import { Exchange, type ExchangeContext, type ForwardReport, type Timing } from './exchange.ts'
+import { type Client, Exchange, type ExchangeContext, type ForwardReport, type Timing } from './exchange.ts'
 import type { UpstreamFailure } from './failure.ts'
 import { ConnectionPool } from './http1/pool.ts'
 import type { ResponseHeaders, ResponseObserver } from './observer.ts'
 import { ask, type Question, type QuestionAnswer } from './question.ts'
-import type { Excess } from './shares.ts'
+import type { Excess, Share } from './shares.ts'
 import { type SocketLimits, SocketRegistry } from './sockets.ts'
 import { Tunnel, type TunnelContext, type UpgradeReport } from './tunnel.ts'
 
@@ -72,6 +72,8 @@ export interface Upstream {
 // So few that questions cannot crowd the upstream, and their own, so that downloads cannot hold them up.
 const QUESTION_CONNECTIONS = 4
 
+type Done = (report: ForwardReport) => void
+
 export function createUpstream(options: UpstreamOptions): Upstream {
   return new PooledUpstream(options)
 }
@@ -122,15 +124,18 @@ class PooledUpstream implements Upstream {
     expectsContinue = false,
   ): void {
     spend(permit, false)
-    const start = (): void => {
-      const finish = (report: ForwardReport): void => {
-        this.#admission.leave(permit)
-        done(report)
-      }
-      new Exchange(this.#context, permit, { req, res, expectsContinue }, finish).start()
+    const client = { req, res, expectsContinue }
+    const share = this.#admission.enter(permit)
+    if (share === undefined) this.#wait(permit, client, done)
+    else this.#start(permit, client, share, done)
+  }
+
+  #start(permit: Permit, client: Client, share: Share, done: Done): void {
+    const finish = (report: ForwardReport): void => {
+      this.#admission.leave(share)
+      done(report)
     }
-    if (this.#admission.enter(permit)) start()
-    else this.#wait(permit, res, start, done)
+    new Exchange(this.#context, permit, client, finish).start()
   }
 
   upgrade(permit: Permit, socket: Duplex, head: Buffer, done: (report: UpgradeReport) => void): void {
@@ -139,17 +144,18 @@ class PooledUpstream implements Upstream {
   }
 
   /** Nothing of a request is read or sent while it waits, and a client that leaves waits no longer. */
-  #wait(permit: Permit, res: ServerResponse, start: () => void, done: (report: ForwardReport) => void): void {
+  #wait(permit: Permit, client: Client, done: Done): void {
+    const { res } = client
     const stayOutside = (report: ForwardReport): void => {
       // The secret in it was never looked at.
       permit.attempt?.ended('lost').catch(() => undefined)
       done(report)
     }
-    const leave = this.#admission.wait(permit, (excess) => {
+    const leave = this.#admission.wait(permit, (entered) => {
       res.off('close', giveUp)
-      if (excess === undefined) return start()
-      this.#context.onExcess(excess)
-      stayOutside({ kind: 'failed', reason: excess, cause: undefined })
+      if (typeof entered !== 'string') return this.#start(permit, client, entered, done)
+      this.#context.onExcess(entered)
+      stayOutside({ kind: 'failed', reason: entered, cause: undefined })
     })
     function giveUp(): void {
       if (leave()) stayOutside({ kind: 'aborted', status: undefined })
