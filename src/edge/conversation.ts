@@ -10,6 +10,8 @@ export class Conversation {
   #answer: ServerResponse | undefined
   #last: IncomingMessage | undefined
   #behind = 0
+  /** That have come. */
+  requests = 0
 
   /** @returns whether it may be handled: nothing is that comes behind the last request, or too far ahead of its answer */
   begin(req: IncomingMessage, res: ServerResponse): boolean {
@@ -26,6 +28,7 @@ export class Conversation {
       res.once('close', () => this.#behind--)
     }
     this.#answer = res
+    this.requests++
     return true
   }
 

@@ -9,6 +9,7 @@ import type { Reason } from '../pipeline/reason.ts'
 import { boundConnections } from './connections.ts'
 import type { ConnectionLimits } from './connections.ts'
 import { Conversation } from './conversation.ts'
+import { IdleConnections } from './idle.ts'
 
 /** What stands behind a listener. */
 export interface Handler {
@@ -41,6 +42,7 @@ export class EdgeServer {
   readonly #server: Server
   readonly #current: () => Handler
   readonly #conversations = new WeakMap<Duplex, Conversation>()
+  readonly #idle: IdleConnections
   #draining = false
 
   /** @param current the handler of the moment: a new configuration brings a new one */
@@ -51,7 +53,8 @@ export class EdgeServer {
       headersTimeout: limits.headersTimeout,
       // How often Node looks for late ones; by default a limit of seconds could be missed by half a minute.
       connectionsCheckingInterval: Math.min(Math.ceil(limits.headersTimeout / 4), SLOWEST_CHECK),
-      keepAliveTimeout: limits.keepAliveTimeout,
+      // Idle ones are looked after below.
+      keepAliveTimeout: 0,
       // Whole uploads may take hours; what counts is that they keep flowing (idleTimeout).
       requestTimeout: 0,
       // A missing Host is refused by us, in JSON.
@@ -64,6 +67,8 @@ export class EdgeServer {
     // is dropped here, and the handler counts them; their bytes are bounded above.
     server.maxHeadersCount = 0
     server.setTimeout(limits.idleTimeout, (socket) => this.#endIdle(socket))
+    this.#idle = new IdleConnections(limits.keepAliveTimeout)
+    server.on('connection', (socket) => this.#idle.watch(socket, this.#conversation(socket)))
     boundConnections(server, limits, {
       isProxy: (peer) => current().trusts(peer),
       onRefused: (bound) => metrics.connectionRefused(bound),
@@ -74,7 +79,10 @@ export class EdgeServer {
     server.on('checkExpectation', (req, res) => {
       if (this.#conversation(req.socket).begin(req, res)) current().refuseExpectation(req, res)
     })
-    server.on('upgrade', (req, socket, head) => current().upgrade(req, socket, head))
+    server.on('upgrade', (req, socket, head) => {
+      this.#idle.forget(req.socket)
+      current().upgrade(req, socket, head)
+    })
     server.on('connect', (_req, socket) => current().refuseRaw(socket, 'malformed_request'))
     server.on('clientError', (error, socket) => this.#refuseUnparsed(error, socket))
     this.#server = server
