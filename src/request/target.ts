@@ -46,8 +46,10 @@ export class CanonicalTarget {
 
 const OVERLONG = 16_384
 
-// RFC 3986 §3.3 pchar and '/', every '%' aside: a path of these alone is canonical unless it has '//' or dot segments.
-const PLAIN_PATH = /^[A-Za-z0-9\-._~!$&'()*+,;=:@/]*$/
+// RFC 3986 §3.3 pchar and '/', of the escapes those that stay as they are: a path of these alone is canonical unless it
+// has '//' or dot segments.
+const PLAIN_PATH =
+  /^[A-Za-z0-9\-._~!$&'()*+,;=:@/]*(?:%(?:2[0-9A-C]|3[A-F]|40|5[BDE]|60|7[B-D]|[89A-F][0-9A-F])[A-Za-z0-9\-._~!$&'()*+,;=:@/]*)*$/
 // What clients send raw and RFC 3986 wants encoded; any of our readers takes both spellings for the same character.
 const ENCODE_RAW: Readonly<Record<string, string>> = {
   '[': '%5B',
@@ -83,7 +85,7 @@ export function parseTarget(raw: string, method: string, host: string): ParsedTa
   const mark = origin.indexOf('?')
   const rawPath = mark === -1 ? origin : origin.slice(0, mark)
   const search = mark === -1 ? '' : origin.slice(mark)
-  if (!QUERY_BYTES.test(search)) return refuse('forbidden_byte')
+  if (mark !== -1 && !QUERY_BYTES.test(search)) return refuse('forbidden_byte')
   const path = canonicalPath(rawPath)
   return typeof path === 'string' ? { ok: true, target: make(path, search) } : path
 }
@@ -105,11 +107,10 @@ function originForm(raw: string, host: string): string | undefined {
 }
 
 function canonicalPath(raw: string): string | { readonly ok: false; readonly fault: TargetFault } {
-  if (!PATH_BYTES.test(raw)) return refuse('forbidden_byte')
-  const merged = raw.includes('//') ? raw.replace(/\/{2,}/g, '/') : raw
-  let path = merged
-  if (!PLAIN_PATH.test(merged)) {
-    const rewritten = rewrite(merged)
+  let path = raw.includes('//') ? raw.replace(/\/{2,}/g, '/') : raw
+  if (!PLAIN_PATH.test(path)) {
+    if (!PATH_BYTES.test(path)) return refuse('forbidden_byte')
+    const rewritten = rewrite(path)
     if (typeof rewritten !== 'string') return rewritten
     path = rewritten
   }

@@ -262,3 +262,22 @@ always('the query is the one that was sent, byte for byte', ({ raw, search }) =>
 always('the value is path and query, and nothing in it ends a request line', ({ path, search, value }) => {
   return value === path + search && /^\/[!-~]*$/.test(value)
 })
+
+t.test('a path that is canonical already stays as it is, and no other does', async (t) => {
+  for (let byte = 0; byte < 256; byte++) {
+    const raw = String.fromCharCode(byte)
+    const escape = `%${byte.toString(16).padStart(2, '0').toUpperCase()}`
+    const isRefused = byte < 0x20 || byte === 0x2f || byte === 0x5c || byte === 0x7f
+    const isUnreserved = /[A-Za-z0-9\-._~]/.test(raw)
+    for (const around of ['', 'a', '%20', 'b%C3%A9']) {
+      const written = (text: string): string => canonical(`/x${around}${text}${around}y`)
+      const expected = `/x${around}${isUnreserved ? raw : escape}${around}y`
+      for (const spelling of [escape, escape.toLowerCase()]) {
+        if (isRefused) t.match(written(spelling), /^\((?:encoded_separator|forbidden_byte)\)$/, spelling)
+        else t.equal(written(spelling), expected, spelling)
+      }
+    }
+  }
+  for (const broken of ['%', '%2', '%4', '%g0', '%2g', '%%20', '%20%', '%C3%A', '%c3%zz'])
+    for (const path of [`/${broken}`, `/a%20${broken}`]) t.equal(canonical(path), '(invalid_escape)', path)
+})
