@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net'
+import { BlockList, isIP, isIPv4 } from 'node:net'
 import { valuesOf } from './headers.ts'
 import { plainAddress } from './network.ts'
 import type { ClientInfo, RawHeaders } from './request.ts'
@@ -106,32 +106,37 @@ export function createClientResolver(
         const shared = claimed.length > 0 && { shared: true }
         return { address: peer, peer, ...shared, scheme, host, forwardedFor: peer }
       }
-      const chain = trustedChain(peer, claimed, current)
-      return {
-        address: chain[0] ?? peer,
-        peer,
-        scheme: claimedScheme(headers) ?? scheme,
-        host,
-        forwardedFor: chain.join(', '),
-      }
+      const { address, forwardedFor } = trustedChain(peer, claimed, current)
+      return { address, peer, scheme: claimedScheme(headers) ?? scheme, host, forwardedFor }
     },
   }
 }
 
 /** Client first, peer last: every hop up to the first that no trusted proxy vouches for. */
-function trustedChain(peer: string, claimed: readonly string[], trusted: AddressSet): string[] {
-  const hops = claimed.flatMap((value) => value.split(','))
-  const chain = [peer]
-  while (hops.length > 0 && trusted.has(chain[0] ?? '')) {
-    const hop = hopAddress(hops.pop() ?? '')
-    if (hop === undefined) break
-    chain.unshift(hop)
+function trustedChain(
+  peer: string,
+  claimed: readonly string[],
+  trusted: AddressSet,
+): Pick<ClientInfo, 'address' | 'forwardedFor'> {
+  let address = peer
+  let forwardedFor = peer
+  for (let i = claimed.length - 1; i >= 0; i--) {
+    const value = claimed[i] ?? ''
+    for (let end = value.length; end !== -1;) {
+      if (!trusted.has(address)) return { address, forwardedFor }
+      const comma = end === 0 ? -1 : value.lastIndexOf(',', end - 1)
+      const hop = hopAddress(value.slice(comma + 1, end))
+      if (hop === undefined) return { address, forwardedFor }
+      address = hop
+      forwardedFor = `${hop}, ${forwardedFor}`
+      end = comma
+    }
   }
-  return chain
+  return { address, forwardedFor }
 }
 
 // Traefik says so of handshakes (its pkg/middlewares/forwardedheaders), and a page of ours would be a foreign one.
-const SCHEMES: ReadonlyMap<string | undefined, 'http' | 'https'> = new Map([
+const SCHEMES: ReadonlyMap<string, 'http' | 'https'> = new Map([
   ['http', 'http'],
   ['ws', 'http'],
   ['https', 'https'],
@@ -140,13 +145,23 @@ const SCHEMES: ReadonlyMap<string | undefined, 'http' | 'https'> = new Map([
 
 /** The right-most value: it is the nearest proxy's own. */
 function claimedScheme(headers: RawHeaders): 'http' | 'https' | undefined {
-  const last = valuesOf(headers, 'x-forwarded-proto').at(-1)?.split(',').at(-1)?.trim().toLowerCase()
-  return SCHEMES.get(last)
+  const value = valuesOf(headers, 'x-forwarded-proto').at(-1)
+  if (value === undefined) return undefined
+  return (
+    SCHEMES.get(value) ??
+    SCHEMES.get(
+      value
+        .slice(value.lastIndexOf(',') + 1)
+        .trim()
+        .toLowerCase(),
+    )
+  )
 }
 
 /** An entry of `X-Forwarded-For`: an address, some proxies add a port. */
 function hopAddress(entry: string): string | undefined {
   const text = entry.trim()
+  if (isIPv4(text)) return text
   const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1]
   const bare = bracketed ?? (/^[\d.]+:\d+$/.test(text) ? text.slice(0, text.indexOf(':')) : text)
   const address = plainAddress(bare)

@@ -1,5 +1,6 @@
 /** IPv4 seen through an IPv6 socket, `::ffff:192.0.2.1`, is that IPv4 address. */
 export function plainAddress(address: string): string {
+  if (!address.startsWith('::')) return address
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
   return mapped?.[1] ?? address
 }

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import t from 'tap'
 import { AddressSet, createClientResolver } from '../../src/request/client.ts'
 import type { ClientInfo } from '../../src/request/request.ts'
@@ -260,4 +261,54 @@ t.test('what is no block is refused by its name', async (t) => {
       entry,
     )
   }
+})
+
+/** Every hop at once, as one list; each is an address as it is written below. */
+function wholeChain(claims: readonly string[]): [address: string, chain: string] {
+  const hops = claims.flatMap((value) => value.split(','))
+  const chain = ['10.0.0.2']
+  while (hops.length > 0 && chain[0]?.startsWith('10.') === true) {
+    const hop = ADDRESSES.get(hops.pop()?.trim() ?? '')
+    if (hop === undefined) break
+    chain.unshift(hop)
+  }
+  return [chain[0] ?? '', chain.join(', ')]
+}
+
+const ADDRESSES: ReadonlyMap<string, string> = new Map([
+  ['10.0.0.3', '10.0.0.3'],
+  ['10.0.0.4:80', '10.0.0.4'],
+  ['::ffff:10.0.0.5', '10.0.0.5'],
+  ['198.51.100.7', '198.51.100.7'],
+  ['[2001:db8::1]:443', '2001:db8::1'],
+  ['2001:db8::2', '2001:db8::2'],
+])
+
+t.test('hops are read one by one from the right, as if all were one list', async (t) => {
+  const hop = fc.constantFrom(
+    ...ADDRESSES.keys(),
+    '10.0.0.3',
+    '10.0.0.3',
+    '',
+    ' ',
+    'unknown',
+    '1.2.3',
+    ' 10.0.0.3 ',
+  )
+  const value = fc.array(hop, { maxLength: 5 }).map((hops) => hops.join(','))
+  const property = fc.property(fc.array(value, { maxLength: 4 }), (claims) => {
+    t.same(behindProxy(...claims), wholeChain(claims), JSON.stringify(claims))
+  })
+  fc.assert(property)
+})
+
+t.test('the nearest proxy says what scheme it was, in any case and among others', async (t) => {
+  const trusted = new AddressSet(['10.0.0.2'])
+  const schemeOf = (...values: string[]): string =>
+    ask(trusted, '10.0.0.2', ...values.flatMap((value) => ['X-Forwarded-Proto', value])).info.scheme
+  for (const value of ['https', 'wss', 'HTTPS', ' https', 'http,https', 'http, WSS ', ',https'])
+    t.equal(schemeOf(value), 'https', value)
+  for (const value of ['http', 'ws', 'https,http', 'https,', '', ',', 'https;', 'ftp'])
+    t.equal(schemeOf(value), 'http', value)
+  t.equal(schemeOf('https', 'http'), 'http')
 })
