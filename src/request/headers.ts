@@ -1,4 +1,4 @@
-import { isNamed } from './names.ts'
+import { isNamed, sieve } from './names.ts'
 import type { ClientInfo, RawHeaders } from './request.ts'
 
 /**
@@ -78,11 +78,15 @@ export function valuesOf(headers: RawHeaders, name: string): readonly string[] {
 // reg-name, IPv4 or bracketed IPv6 with an optional port (RFC 9110 §7.2, RFC 3986 §3.2.2), no userinfo.
 const HOST = /^(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/
 
+export function isHost(text: string): boolean {
+  return HOST.test(text)
+}
+
 /** The one valid `Host`, or undefined. */
 export function hostOf(headers: RawHeaders): string | undefined {
   const hosts = valuesOf(headers, 'host')
   const [host] = hosts
-  return hosts.length === 1 && host !== undefined && HOST.test(host) ? host : undefined
+  return hosts.length === 1 && host !== undefined && isHost(host) ? host : undefined
 }
 
 /** Whether the body's framing is one that every reader understands alike (RFC 9112 §6.1). */
@@ -116,6 +120,7 @@ export interface Hygiene {
 /** @param reserved further names that are ours to write: the assertion's header, plain identity headers */
 export function createHygiene(reserved: readonly string[]): Hygiene {
   const dropped = new Set(['host', ...HOP_BY_HOP, ...SPOOFABLE, ...reserved.map(foldName)])
+  const mayBeUnclean = sieve([...dropped, 'content-length'], SPOOFABLE_PREFIXES)
   // Header names repeat from request to request; folding each of them again would cost more than looking it up.
   const known = new Map<string, boolean>()
 
@@ -127,6 +132,8 @@ export function createHygiene(reserved: readonly string[]): Hygiene {
   }
 
   const passes = (name: string): boolean => {
+    // Folding leaves length and first letter what they are.
+    if (!mayBeUnclean(name)) return true
     const found = known.get(name)
     if (found !== undefined) return found
     const pass = isClean(name)

@@ -1,5 +1,7 @@
+import * as fc from 'fast-check'
 import t from 'tap'
 import { createHygiene, foldName, hostOf, plainFraming, valuesOf } from '../../src/request/headers.ts'
+import { anyNamed, sieve } from '../../src/request/names.ts'
 import type { ClientInfo } from '../../src/request/request.ts'
 
 const client: ClientInfo = {
@@ -175,4 +177,71 @@ t.test('framing that readers could understand differently is refused', async (t)
     t.notOk(plainFraming(['Content-Length', length], '1.1'), JSON.stringify(length))
   }
   t.notOk(plainFraming(['Content-Length', '3', 'content-length', '3'], '1.1'), 'two lengths')
+})
+
+const tokens = fc.string({
+  unit: fc.constantFrom(..."abxzABXZ019-_.!~|^`'".split('')),
+  minLength: 1,
+  maxLength: 9,
+})
+
+t.test('what length and first letter rule out is none of the wanted names', async (t) => {
+  let out = 0
+  const property = fc.property(
+    fc.array(tokens),
+    fc.array(tokens),
+    fc.array(tokens),
+    (some, begun, others) => {
+      const [names, prefixes] = [some, begun].map((each) => each.map((name) => name.toLowerCase()))
+      const mayBe = sieve(names ?? [], prefixes)
+      const isOne = anyNamed(names ?? [])
+      for (const name of [...some, ...some.map((each) => each.toUpperCase()), ...begun, ...others, '']) {
+        const lower = name.toLowerCase()
+        const isWanted = names?.includes(lower) === true
+        t.equal(isOne(name), isWanted, name)
+        if (!mayBe(name)) out++
+        t.ok(mayBe(name) || !(isWanted || prefixes?.some((each) => lower.startsWith(each)) === true), name)
+        for (const begin of begun) t.ok(mayBe(`${begin.toUpperCase()}${name}`), `${begin} ${name}`)
+      }
+    },
+  )
+  fc.assert(property)
+  t.ok(out > 100, 'it rules something out')
+})
+
+t.test('what goes on is what its folded name lets pass, whatever it is called', async (t) => {
+  const ours = [
+    ...['host', 'connection', 'te', 'upgrade', 'expect', 'forwarded', 'x-real-ip', 'proxy', 'x-identity'],
+    ...['remote-user', 'x-request-id', 'x-http-method', 'x-forwarded', '-id'],
+  ]
+  const prefixes = ['x-forwarded-', 'x-postern-', 'postern-']
+  const near = fc.constantFrom(
+    ...ours,
+    ...prefixes,
+    'content-length',
+    'x-forwarded',
+    'x-postern',
+    'accept',
+    'id',
+  )
+  const sign = fc.constantFrom('-', '_', '.')
+  const spelt = fc
+    .tuple(near, sign, fc.boolean(), fc.constantFrom('', '', 'x', '-', '9'))
+    .map(([name, with_, loud, end]) => {
+      const text = name.replaceAll('-', with_) + end
+      return loud ? text.toUpperCase() : text
+    })
+  const passes = (name: string): boolean => {
+    const folded = foldName(name)
+    if (folded === 'content-length') return name.toLowerCase() === folded
+    return !ours.includes(folded) && !prefixes.some((prefix) => folded.startsWith(prefix))
+  }
+  const property = fc.property(fc.array(fc.oneof(spelt, tokens)), (names) => {
+    const headers = names.filter((name) => foldName(name) !== 'connection').flatMap((name) => [name, '1'])
+    t.same(
+      kept(headers, ['X_Identity', '_Id']),
+      headers.filter((_, i) => passes(headers[i - (i % 2)] ?? '')),
+    )
+  })
+  fc.assert(property)
 })
