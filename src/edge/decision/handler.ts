@@ -5,7 +5,7 @@ import type { DecisionLog } from '../../observe/log.ts'
 import type { Metrics } from '../../observe/metrics.ts'
 import type { createIdentify } from '../../pipeline/decide.ts'
 import type { Decide, Decision, Denial } from '../../pipeline/decision.ts'
-import { attempt, chain } from '../../pipeline/maybe.ts'
+import { chain } from '../../pipeline/maybe.ts'
 import type { MaybePromise } from '../../pipeline/outcome.ts'
 import type { Observe } from '../../pipeline/observe.ts'
 import type { Permit } from '../../pipeline/permit.ts'
@@ -21,8 +21,8 @@ import { isReserved } from '../own.ts'
 import type { Handler } from '../server.ts'
 import { Undecided } from '../undecided.ts'
 import { firstChanged } from './changed.ts'
-import { needsRewriting, readQuestion } from './question.ts'
-import type { QuestionOptions } from './question.ts'
+import { createQuestionReader, needsRewriting } from './question.ts'
+import type { Question, QuestionOptions } from './question.ts'
 
 export interface DecisionOptions extends QuestionOptions {
   readonly decide: Decide
@@ -57,10 +57,15 @@ interface Asked {
  */
 export class DecisionHandler implements Handler {
   readonly #options: DecisionOptions
+  readonly #read: (req: IncomingMessage) => Question
+  /** As they are written, and as they are looked up. */
+  readonly #identityHeaders: readonly (readonly [name: string, lower: string])[]
   readonly #undecided = new Undecided()
 
   constructor(options: DecisionOptions) {
     this.#options = options
+    this.#read = createQuestionReader(options)
+    this.#identityHeaders = options.identityHeaders.map((name) => [name, name.toLowerCase()])
   }
 
   trusts(remoteAddress: string): boolean {
@@ -68,25 +73,21 @@ export class DecisionHandler implements Handler {
   }
 
   handle(req: IncomingMessage, res: ServerResponse): void {
-    const { newId, clock } = this.#options
-    const startedAt = clock.monotonic()
+    const startedAt = this.#options.clock.monotonic()
     const reply = (answer: Answer): void => sendAnswer(answer, req, res)
-    const nameless = (id: string): Asked => ({ id, request: undefined, startedAt, reply })
-    if (!this.trusts(req.socket.remoteAddress ?? ''))
-      return this.#refuse(nameless(newId()), { ...deny('untrusted_caller'), cause: req.socket.remoteAddress })
-    const question = readQuestion(req, this.#options)
-    if (!question.ok) return this.#refuse(nameless(question.id), question.denial)
+    if (!this.trusts(req.socket.remoteAddress ?? '')) {
+      const asked = { id: this.#options.newId(), request: undefined, startedAt, reply }
+      return this.#refuse(asked, { ...deny('untrusted_caller'), cause: req.socket.remoteAddress })
+    }
+    const question = this.#read(req)
+    if (!question.ok)
+      return this.#refuse({ id: question.id, request: undefined, startedAt, reply }, question.denial)
     const { request } = question
     const asked: Asked = { id: request.id, request, startedAt, reply }
-    const decided = attempt<Decision>(
-      () => this.#decide(request),
-      (cause) => ({ ...deny('internal_error'), cause }),
-    )
-    const answered = chain(decided, (decision) => {
-      if (decision.kind === 'deny') this.#refuse(asked, decision)
-      else this.#permit(asked, request, decision.permit)
-    })
-    this.#undecided.track(answered)
+    const decided = this.#decideSafely(request)
+    if (decided instanceof Promise)
+      this.#undecided.track(decided.then((decision) => this.#answer(asked, request, decision)))
+    else this.#answer(asked, request, decided)
   }
 
   /** A handshake is asked about like anything else. */
@@ -122,6 +123,20 @@ export class DecisionHandler implements Handler {
     return { id: newId(), request: undefined, startedAt: clock.monotonic(), reply }
   }
 
+  #decideSafely(request: GatewayRequest): MaybePromise<Decision> {
+    try {
+      const decided = this.#decide(request)
+      return decided instanceof Promise ? decided.catch(internalError) : decided
+    } catch (error) {
+      return internalError(error)
+    }
+  }
+
+  #answer(asked: Asked, request: GatewayRequest, decision: Decision): void {
+    if (decision.kind === 'deny') this.#refuse(asked, decision)
+    else this.#permit(asked, request, decision.permit)
+  }
+
   #decide(request: GatewayRequest): MaybePromise<Decision> {
     if (isReserved(request.target.path)) return deny('no_route')
     const { observe } = this.#options
@@ -139,13 +154,18 @@ export class DecisionHandler implements Handler {
   }
 
   #decideUnchanged(request: GatewayRequest): MaybePromise<Decision> {
-    return chain(this.#options.decide(request), (decision) => {
-      if (decision.kind === 'deny') return decision
-      const changed = firstChanged(request.headers, decision.permit.headers)
-      if (changed === undefined) return decision
-      void decision.permit.attempt?.ended('lost')
-      return this.#refusal(request, changed)
-    })
+    const decided = this.#options.decide(request)
+    return decided instanceof Promise
+      ? decided.then((decision) => this.#unchanged(request, decision))
+      : this.#unchanged(request, decided)
+  }
+
+  #unchanged(request: GatewayRequest, decision: Decision): MaybePromise<Decision> {
+    if (decision.kind === 'deny') return decision
+    const changed = firstChanged(request.headers, decision.permit.headers)
+    if (changed === undefined) return decision
+    void decision.permit.attempt?.ended('lost')
+    return this.#refusal(request, changed)
   }
 
   /** Where a credential is what would have been taken out, what is wrong with it is the better reason. */
@@ -156,20 +176,15 @@ export class DecisionHandler implements Handler {
   }
 
   #permit(asked: Asked, request: GatewayRequest, permit: Permit): void {
-    const { metrics, log, identityHeaders, onPermit } = this.#options
+    const { metrics, log, onPermit } = this.#options
     permit.spend()
     onPermit(permit)
     metrics.permitted(permit)
+    const headers = ['Content-Length', '0', 'Cache-Control', 'no-store', 'X-Request-Id', request.id]
     // Each of them always: where we say nothing, some proxies would pass the client's own on (CVE-2026-30851), and Caddy 2.6
     // the text of its unset placeholder.
-    const identity = identityHeaders.flatMap((name) => [
-      name,
-      valuesOf(permit.headers, name.toLowerCase())[0] ?? '',
-    ])
-    const headers = [
-      ...['Content-Length', '0', 'Cache-Control', 'no-store', 'X-Request-Id', request.id],
-      ...identity,
-    ]
+    for (const [name, lower] of this.#identityHeaders)
+      headers.push(name, valuesOf(permit.headers, lower)[0] ?? '')
     asked.reply({ status: 200, headers, body: '' })
     log.permitted(permit, { status: 200, ms: this.#since(asked) })
   }
@@ -195,6 +210,10 @@ export class DecisionHandler implements Handler {
   #since({ startedAt }: Asked): number {
     return this.#options.clock.monotonic() - startedAt
   }
+}
+
+function internalError(cause: unknown): Denial {
+  return { ...deny('internal_error'), cause }
 }
 
 function rewritingOf(header: string): Denial {

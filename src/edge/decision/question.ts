@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { Denial } from '../../pipeline/decision.ts'
 import type { ClientResolver } from '../../request/client.ts'
-import { announcesBody, hostOf, valuesOf } from '../../request/headers.ts'
+import { announcesBody, isHost } from '../../request/headers.ts'
 import type { GatewayRequest, RawHeaders } from '../../request/request.ts'
 import { parseTarget } from '../../request/target.ts'
 import { reasonOfFault, REFUSED_METHODS } from '../intake.ts'
-import { FORWARDED } from './dialect.ts'
 import type { Dialect } from './dialect.ts'
+import { Terms } from './said.ts'
+import type { Said } from './said.ts'
 
 export interface QuestionOptions {
   readonly dialect: Dialect
@@ -28,77 +29,68 @@ const DECIDE_PATH = '/decide'
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /** Reads who asked for what. Anything missing, empty or said twice is a refusal: the rest might be a client's own words. */
-export function readQuestion(req: IncomingMessage, options: QuestionOptions): Question {
-  const id = options.newId()
-  const told = tell(req, options)
-  if ('kind' in told) return { ok: false, id, denial: told }
-  return { ok: true, request: { id, ...told } }
+export function createQuestionReader(options: QuestionOptions): (req: IncomingMessage) => Question {
+  const terms = new Terms(options.dialect)
+  return (req) => {
+    const id = options.newId()
+    const told = tell(req, id, terms, options)
+    return 'kind' in told ? { ok: false, id, denial: told } : { ok: true, request: told }
+  }
 }
 
-function tell(req: IncomingMessage, options: QuestionOptions): Omit<GatewayRequest, 'id'> | Denial {
-  const { dialect, clients, maxHeaders } = options
+function tell(
+  req: IncomingMessage,
+  id: string,
+  terms: Terms,
+  { dialect, clients, maxHeaders }: QuestionOptions,
+): GatewayRequest | Denial {
   const { rawHeaders } = req
   if (rawHeaders.length > 2 * maxHeaders) return { kind: 'deny', reason: 'headers_too_large' }
   if (announcesBody(rawHeaders)) return unclear('a question has no body')
-  const said = originalOf(req, dialect)
-  if ('kind' in said) return said
-  const { method, uri, host } = said
+  const said = terms.tellApart(rawHeaders)
+  const original = originalOf(req, said, terms, dialect)
+  if ('kind' in original) return original
+  const { method, uri, host } = original
   const parsed = parseTarget(uri, method, host)
   if (!parsed.ok) return { kind: 'deny', reason: reasonOfFault(parsed.fault), cause: parsed.fault }
   const { target } = parsed
   // The proxy sends its own spelling on, not ours.
   if (target.value !== uri) return needsRewriting('the target is not in its canonical form')
-  const headers = clientsOwn(rawHeaders, dialect)
-  const upgrade = asksForSocket(method, headers, valuesOf(rawHeaders, dialect.upgrade))
+  const headers = said.client
+  const upgrade = asksForSocket(method, headers, said.by(dialect.upgrade))
   if (upgrade === undefined)
     return needsRewriting("the header 'Upgrade' asks for something else than a WebSocket")
-  const client = clients.resolve(
-    { remoteAddress: req.socket.remoteAddress, encrypted: false },
-    rawHeaders,
-    host,
-  )
-  return { method, target, headers, client, upgrade }
+  const connection = { remoteAddress: req.socket.remoteAddress, encrypted: false }
+  const client = clients.resolve(connection, rawHeaders, host)
+  return { id, method, target, headers, client, upgrade }
 }
 
 /** The proxy's words, which must stand there exactly once. */
 function originalOf(
   req: IncomingMessage,
-  dialect: Dialect,
+  said: Said,
+  { required, single }: Terms,
+  { original, host: hostName }: Dialect,
 ): { readonly method: string; readonly uri: string; readonly host: string } | Denial {
-  const { original } = dialect
-  const required = [...FORWARDED, dialect.host, ...(original ? [original.method, original.uri] : [])]
   for (const name of required) {
-    const values = valuesOf(req.rawHeaders, name)
+    const values = said.by(name)
     if (values.length !== 1 || values[0] === '')
       return unclear(`${name} is there ${values.length} times, or empty`)
   }
-  for (const name of [...dialect.own, dialect.upgrade])
-    if (valuesOf(req.rawHeaders, name).length > 1) return unclear(`${name} is there twice`)
+  for (const name of single) if (said.by(name).length > 1) return unclear(`${name} is there twice`)
   const [own = '', path = ''] = [req.method, req.url]
   if (original && (own !== 'GET' || path.replace(/\?.*/s, '') !== DECIDE_PATH))
     return unclear(`not asked with GET ${DECIDE_PATH}`)
-  const method = original ? valueOf(req, original.method) : own
-  const host = hostOf(['host', valueOf(req, dialect.host)])
-  if (host === undefined) return { kind: 'deny', reason: 'several_hosts' }
+  const [method = ''] = original ? said.by(original.method) : [own]
+  const [uri = ''] = original ? said.by(original.uri) : [path]
+  const [host = ''] = said.by(hostName)
+  if (!isHost(host)) return { kind: 'deny', reason: 'several_hosts' }
   if (!METHOD.test(method) || REFUSED_METHODS.has(method))
     return { kind: 'deny', reason: 'malformed_request' }
-  return { method, uri: original ? valueOf(req, original.uri) : path, host }
+  return { method, uri, host }
 }
 
-function valueOf({ rawHeaders }: IncomingMessage, name: string): string {
-  return valuesOf(rawHeaders, name)[0] ?? ''
-}
-
-/** The client's headers: not what the proxy wrote, under exactly these names, and not what speaks of its connection to us. */
-function clientsOwn(headers: RawHeaders, { own, host, upgrade, original }: Dialect): string[] {
-  const others = new Set(['host', 'content-length', host, upgrade, ...own, original?.method, original?.uri])
-  const kept: string[] = []
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const [name = '', value = ''] = [headers[i], headers[i + 1]]
-    if (!others.has(name.toLowerCase())) kept.push(name, value)
-  }
-  return kept
-}
+const HANDSHAKE = 'sec-websocket-'
 
 /**
  * Where `Upgrade` does not get here, the key tells: without one no server opens a socket (RFC 6455 §4.2.1).
@@ -109,12 +101,19 @@ function asksForSocket(
   headers: RawHeaders,
   upgrades: readonly string[],
 ): boolean | undefined {
-  const isHandshake = headers.some(
-    (name, i) => i % 2 === 0 && name.toLowerCase().startsWith('sec-websocket-'),
-  )
-  if (upgrades.length === 0 && !isHandshake) return false
+  if (upgrades.length === 0 && !hasHandshake(headers)) return false
   const isWebSocket = upgrades.every((upgrade) => upgrade.toLowerCase() === 'websocket')
   return isWebSocket && method === 'GET' ? true : undefined
+}
+
+function hasHandshake(headers: RawHeaders): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] ?? ''
+    // Browsers send others that begin with `Sec-` along with everything.
+    const mayBe = name.length >= HANDSHAKE.length && (name.charCodeAt(4) | 0x20) === 0x77
+    if (mayBe && name.toLowerCase().startsWith(HANDSHAKE)) return true
+  }
+  return false
 }
 
 function unclear(cause: string): Denial {
