@@ -67,14 +67,14 @@ export class Layer {
   }
 
   /** The row of the most specific template that speaks for the method. HEAD is spoken for by GET. */
-  find(method: string, segments: readonly string[]): Row | undefined {
-    return this.#trie.find(segments, ({ rows }) => speaker(rows, method))
+  find(method: string, path: string): Row | undefined {
+    return this.#trie.find(path, speakerOf, method)
   }
 
   /** Every row, of whatever method, that has the path; the most specific first. */
-  findAll(segments: readonly string[]): Row[] {
+  findAll(path: string): Row[] {
     const found: Row[] = []
-    this.#trie.find(segments, ({ rows }) => void found.push(...rows.values()))
+    this.#trie.find(path, addRows, found)
     return found
   }
 
@@ -150,6 +150,15 @@ export class Layer {
 function shareMethod(a: RouteRule, b: RouteRule): boolean {
   const { methods } = b
   return a.methods === '*' || methods === '*' || a.methods.some((method) => methods.includes(method))
+}
+
+function speakerOf({ rows }: Entry, method: string): Row | undefined {
+  return speaker(rows, method)
+}
+
+/** Takes none, so that all are offered. */
+function addRows({ rows }: Entry, found: Row[]): undefined {
+  found.push(...rows.values())
 }
 
 function speaker<T>(rows: ReadonlyMap<string, T>, method: string): T | undefined {

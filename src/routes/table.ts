@@ -2,7 +2,7 @@ import type { RouteMatch, Router, RouteRule } from '../pipeline/rule.ts'
 import { Layer } from './layer.ts'
 import type { RouteLayer, Row } from './layer.ts'
 import { bothRules, describeRequirement } from './requirement.ts'
-import { isWithin, segmentsOf } from './template.ts'
+import { isWithin } from './template.ts'
 
 export type { RouteLayer, Row } from './layer.ts'
 
@@ -39,7 +39,7 @@ export class RouteTable implements Router {
 
   /** @throws PosternError `config_invalid` when a template is none, or far too many of them overlap */
   constructor({ layers, protectedPrefixes }: TableOptions) {
-    this.#layers = layers.map((layer) => new Layer(layer))
+    this.#layers = layers.filter(({ rules }) => rules.length > 0).map((layer) => new Layer(layer))
     this.#protectedPrefixes = protectedPrefixes
     this.rows = this.#layers.flatMap(({ entries }) => entries.flatMap(({ rows }) => [...rows.values()]))
     this.conflicts = this.#layers.flatMap((layer, i) => conflictsOf(layer, this.#layers.slice(i + 1)))
@@ -64,26 +64,30 @@ export class RouteTable implements Router {
   }
 
   #matchAs(method: string, path: string): RouteMatch {
-    const segments = segmentsOf(path)
-    const guarded = this.#protectedPrefixes.some((prefix) => path.startsWith(prefix))
-    return this.#speaker(method, segments, guarded)?.match ?? this.#miss(segments, guarded)
+    const guarded = this.#isProtected(path)
+    return this.#speaker(method, path, guarded, 0)?.match ?? this.#miss(path, guarded)
   }
 
-  #speaker(method: string, segments: readonly string[], guarded: boolean, from = 0): Row | undefined {
+  #isProtected(path: string): boolean {
+    for (const prefix of this.#protectedPrefixes) if (path.startsWith(prefix)) return true
+    return false
+  }
+
+  #speaker(method: string, path: string, guarded: boolean, from: number): Row | undefined {
     for (let i = from; i < this.#layers.length; i++) {
-      const row = this.#layers[i]?.find(method, segments)
+      const row = this.#layers[i]?.find(method, path)
       if (row === undefined) continue
       if (row.standing === 'names') return row
-      const later = this.#speaker(method, segments, guarded, i + 1)
+      const later = this.#speaker(method, path, guarded, i + 1)
       if (later === undefined) return guarded && row.template.wildcard ? undefined : row
       return keepsWord(row, later) ? row : later
     }
     return undefined
   }
 
-  #miss(segments: readonly string[], guarded: boolean): RouteMatch {
+  #miss(path: string, guarded: boolean): RouteMatch {
     const rows = this.#layers
-      .flatMap((layer) => layer.findAll(segments))
+      .flatMap((layer) => layer.findAll(path))
       .filter(({ rule }) => rule.requirement.kind !== 'nobody' && !rule.conceal)
       .filter((row) => !(guarded && isPublicRegion(row)))
     const [first] = rows

@@ -39,9 +39,11 @@ export class Trie<T> {
   /**
    * Offers what speaks for the path to `pick`, static before parameter at each segment and `**` last, until `pick`
    * takes one. Of templates of which one lies within the other, the inner comes first.
+   * @param path canonical, without query; the same for its trailing-slash twin
+   * @param about for `pick`
    */
-  find<R>(segments: readonly string[], pick: (value: T) => R | undefined): R | undefined {
-    return find(this.#root, segments, 0, pick)
+  find<A, R>(path: string, pick: (value: T, about: A) => R | undefined, about: A): R | undefined {
+    return find(this.#root, path, 1, pick, about)
   }
 
   /** What has a path in common with the template. */
@@ -52,25 +54,29 @@ export class Trie<T> {
   }
 }
 
-function find<T, R>(
+/** @param from where the next segment begins; none that is not looked at is taken out of the path */
+function find<T, A, R>(
   node: Node<T>,
-  segments: readonly string[],
-  depth: number,
-  pick: (value: T) => R | undefined,
+  path: string,
+  from: number,
+  pick: (value: T, about: A) => R | undefined,
+  about: A,
 ): R | undefined {
-  const text = segments[depth]
   let found: R | undefined
-  if (text === undefined) {
-    found = node.here === undefined ? undefined : pick(node.here)
-  } else {
+  if (from >= path.length) {
+    found = node.here === undefined ? undefined : pick(node.here, about)
+  } else if (node.literals.size > 0 || node.patterns.length > 0) {
+    const slash = path.indexOf('/', from)
+    const to = slash === -1 ? path.length : slash
+    const text = path.slice(from, to)
     const literal = node.literals.get(text)
-    if (literal !== undefined) found = find(literal, segments, depth + 1, pick)
+    if (literal !== undefined) found = find(literal, path, to + 1, pick, about)
     for (const branch of node.patterns) {
       if (found !== undefined) return found
-      if (fits(text, branch.segment)) found = find(branch.node, segments, depth + 1, pick)
+      if (fits(text, branch.segment)) found = find(branch.node, path, to + 1, pick, about)
     }
   }
-  return found ?? (node.rest === undefined ? undefined : pick(node.rest))
+  return found ?? (node.rest === undefined ? undefined : pick(node.rest, about))
 }
 
 function collect<T>(node: Node<T>, template: Template, depth: number, found: T[]): void {
