@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import { PosternError } from '../errors.ts'
-import { keyedDigestOf, sessionDigest, sha256 } from '../directory/digest.ts'
+import { createSecretDigest, sessionDigest, sha256 } from '../directory/digest.ts'
 import type { Lookup } from '../directory/lookup.ts'
 import type { Credential, Mode } from '../identity/credential.ts'
 import type { Owner, Principal } from '../identity/principal.ts'
@@ -87,13 +86,13 @@ export function limitGuesses(
 export function createInquiry(
   options: AskedOptions,
 ): (credential: Credential, client: ClientInfo) => MaybePromise<Verdict | undefined> {
-  const key = randomBytes(32)
+  const digestOf = createSecretDigest()
   return (credential, client) => {
     const find = (verdicts: Lookup<Verdict>, of: string): MaybePromise<Verdict | undefined> =>
       verdicts.find(of, () => options.ask(credential, client, isSomebodys(verdicts.recall(of))))
     switch (credential.kind) {
       case 'basic':
-        return find(options.passwordVerdicts, keyedDigestOf(key, credential.username, credential.password))
+        return find(options.passwordVerdicts, digestOf(credential.username, credential.password))
       case 'session':
         return find(options.verdicts, sessionVerdictKey(sessionDigest(credential.id)))
       case 'jwt':

@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { keyedDigestOf } from '../directory/digest.ts'
+import { createSecretDigest, keyedDigestOf } from '../directory/digest.ts'
 import type { NamedUser } from '../directory/records.ts'
 import { PosternError } from '../errors.ts'
 import type { Clock } from '../identity/clock.ts'
@@ -81,7 +80,7 @@ export class Attempts {
   /** What was found bad, so that a repetition is not counted again; and good, so that it is never refused. */
   readonly #bad: Memory
   readonly #good: Memory
-  readonly #secretKey = randomBytes(32)
+  readonly #secretDigest = createSecretDigest()
   /** What this process counted as a failure, and what it did not look at. */
   readonly counts = { failed: 0, refused: 0 }
 
@@ -205,7 +204,7 @@ export class Attempts {
   }
 
   #digestOf({ user = '', secret }: Guess): string | undefined {
-    return secret === undefined ? undefined : keyedDigestOf(this.#secretKey, user, secret)
+    return secret === undefined ? undefined : this.#secretDigest(user, secret)
   }
 
   #keyOf(...parts: readonly string[]): string {

@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { keyedDigestOf } from '../directory/digest.ts'
+import { createSecretDigest } from '../directory/digest.ts'
 import type { NamedUser } from '../directory/records.ts'
 import type { BasicCredential } from '../identity/credential.ts'
 import { chain } from '../pipeline/maybe.ts'
@@ -36,7 +35,7 @@ interface Verdict {
  * remembered is keyed by an HMAC whose key dies with the process: neither memory nor a dump yields a password.
  */
 export function createBasicAuthenticator(options: BasicOptions): Authenticator<BasicCredential> {
-  const key = randomBytes(32)
+  const digestOf = createSecretDigest()
   const verdicts = new Verdicts(options)
   const principals = new PrincipalMemo<Verdict>()
 
@@ -59,7 +58,7 @@ export function createBasicAuthenticator(options: BasicOptions): Authenticator<B
   ): MaybePromise<Outcome> => {
     const { username, password } = credential
     const hash = hashOf(named)
-    const digest = keyedDigestOf(key, username, password)
+    const digest = digestOf(username, password)
     const known = verdicts.known(digest, hash)
     if (known !== undefined) return conclude(known, named)
     const guess = { client, user: userKey(username, named), secret: password }
