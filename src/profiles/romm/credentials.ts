@@ -14,6 +14,7 @@ const TOKEN_PREFIX = 'rmm_'
 const TOKEN = /^rmm_[0-9a-f]{64}$/
 // Cookie octets without the quotes and escapes that readers differ on (RFC 6265 §4.1.1), and no longer than any id.
 const PLAIN_ID = /^[A-Za-z0-9._~-]{1,128}$/
+const NUL_OR_BEYOND_ASCII = /[\0\x80-\xff]/
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/
 
 /** Where RomM's credentials travel, read as RomM reads them and written in one plain form. */
@@ -66,6 +67,11 @@ function sessionOf(headers: RawHeaders): Credential | undefined {
  */
 function authorizationOf(header: string): Credential | undefined {
   if (header === '') return undefined
+  if (header.startsWith('Bearer ')) {
+    // As nearly everybody writes it. What is good so far holds no white space: there are two words.
+    const bearer = bearerOf(header.slice('Bearer '.length))
+    if (bearer.kind !== 'malformed') return bearer
+  }
   const words = splitOnSpace(header)
   const [scheme = '', rest] = words
   if (rest === undefined || words.length > 2) return malformed('Authorization is not two words')
@@ -87,11 +93,9 @@ function bearerOf(token: string): Credential {
 }
 
 function basicOf(encoded: string): Credential {
-  const bytes = decodeBase64(encoded)
+  const text = decodeBase64(encoded)
   // RomM fact: bytes beyond ASCII, NUL, and a missing colon crash it.
-  if (bytes === undefined || bytes.some((byte) => byte === 0 || byte > 0x7f))
-    return malformed('Basic is not base64 of ASCII')
-  const text = bytes.toString('latin1')
+  if (text === undefined || NUL_OR_BEYOND_ASCII.test(text)) return malformed('Basic is not base64 of ASCII')
   const colon = text.indexOf(':')
   if (colon === -1) return malformed('Basic without a colon')
   const username = text.slice(0, colon)

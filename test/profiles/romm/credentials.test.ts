@@ -6,10 +6,13 @@ import type { Credential } from '../../../src/identity/credential.ts'
 import { decodeBase64 } from '../../../src/profiles/romm/base64.ts'
 import { strip } from '../../../src/profiles/romm/cookies.ts'
 import { rommCarrier } from '../../../src/profiles/romm/credentials.ts'
+import { decodeBase64 as decodeAsPython } from '../../support/romm/python.ts'
 
 const TOKEN = `rmm_${'0123456789abcdef'.repeat(4)}`
 const ID = '6f9c1a52-0b7e-4a41-9d0c-1f2e3d4c5b6a'
 
+const hexOf = (bytes: string | undefined): string | null =>
+  bytes === undefined ? null : Buffer.from(bytes, 'latin1').toString('hex')
 const basic = (text: string): string => Buffer.from(text, 'latin1').toString('base64')
 
 /** A credential in a few words. */
@@ -235,8 +238,32 @@ t.test("base64 is decoded as Python's b64decode does", async (t) => {
   if (!Array.isArray(cases)) throw new Error('not a list')
   t.ok(cases.length > 50)
   for (const [text, hex] of cases as readonly (readonly [string, string | null])[]) {
-    t.equal(decodeBase64(text)?.toString('hex') ?? null, hex, JSON.stringify(text))
+    t.equal(hexOf(decodeBase64(text)), hex, JSON.stringify(text))
   }
+})
+
+t.test('base64 in its plain spelling is decoded as every other one is', async () => {
+  const plain = fc.string({ unit: 'binary' }).map((text) => Buffer.from(text).toString('base64'))
+  const noise = fc.string({ unit: fc.constantFrom(...'AQZaz09+/==-_ \t\n!'.split('')) })
+  const property = fc.property(
+    fc.oneof(
+      plain,
+      noise,
+      fc.tuple(plain, noise, plain).map((parts) => parts.join('')),
+    ),
+    (text) => decodeBase64(text) === decodeAsPython(text)?.toString('latin1'),
+  )
+  fc.assert(property, { numRuns: 5_000 })
+})
+
+t.test('Bearer in its usual spelling is read as every other one is', async () => {
+  const unit = fc.constantFrom(...'aB.=_ \t\x1f\x85\xa0\xe9'.split(''))
+  const rest = fc.tuple(fc.constantFrom('', TOKEN, 'rmm_'), fc.string({ unit, maxLength: 4 }))
+  const property = fc.property(rest, fc.constantFrom('', ' ', '\xa0'), ([token, noise], before) => {
+    const text = `${before}${token}${noise}`
+    return ofAuthorization(`Bearer ${text}`) === ofAuthorization(`bearer ${text}`)
+  })
+  fc.assert(property, { numRuns: 2_000 })
 })
 
 t.test('the credential decided on is written anew, in its plain form', async (t) => {
@@ -258,6 +285,8 @@ t.test('the credential decided on is written anew, in its plain form', async (t)
   t.same(rewritten({ kind: 'session', id: ID }), ['Accept', '*/*', 'Cookie', `${others}; romm_session=${ID}`])
   const plain = (credential: Credential): string | undefined => rewritten(credential).at(-1)
   t.equal(plain({ kind: 'basic', username: 'vera', password: 'pa:ss' }), `Basic ${basic('vera:pa:ss')}`)
+  const beyond = Buffer.from('zo\u00eb:\u20ac').toString('base64')
+  t.equal(plain({ kind: 'basic', username: 'zo\u00eb', password: '\u20ac' }), `Basic ${beyond}`, 'as UTF-8')
   t.equal(plain({ kind: 'jwt', token: 'a.b.c' }), 'Bearer a.b.c')
   t.equal(plain({ kind: 'token', token: TOKEN }), `Bearer ${TOKEN}`)
   t.equal(
