@@ -1,15 +1,11 @@
-import { SignJWT } from 'jose'
-import { PosternError } from '../errors.ts'
 import type { Clock } from '../identity/clock.ts'
 import type { Owner, Principal } from '../identity/principal.ts'
 import type { Asserter } from '../pipeline/decision.ts'
 import type { MaybePromise } from '../pipeline/outcome.ts'
 import type { GatewayRequest } from '../request/request.ts'
 import type { SigningKey } from './folder.ts'
+import { createClaimsSigner } from './jws.ts'
 import type { KeyRing } from './keys.ts'
-
-/** RFC 8725 §3.11: says what it is, so that it is never taken for another kind of token, nor another for it. */
-const ASSERTION_TYPE = 'postern+jwt'
 
 export interface AsserterOptions {
   readonly ring: Pick<KeyRing, 'signing'>
@@ -32,10 +28,9 @@ interface Period {
   readonly until: number
 }
 
-/** An assertion that is used again. */
-interface Held {
+/** An assertion that is used again, for a while. */
+interface Held extends Period {
   readonly kid: string
-  readonly reusable: Period
   readonly value: MaybePromise<string>
 }
 
@@ -45,7 +40,7 @@ type Sign = (
   key: SigningKey,
   life: Period,
   binding?: Binding,
-) => Promise<string>
+) => MaybePromise<string>
 type Binding = Readonly<Record<'htm' | 'htu', string>>
 
 /**
@@ -57,18 +52,23 @@ export function createAsserter(options: AsserterOptions): Asserter {
   const sign = signer(options)
   const held = new WeakMap<Principal, Held>()
 
-  const renew = (principal: Principal, owner: Owner, key: SigningKey, life: Period): Promise<string> => {
-    const reusable = { from: life.from, until: life.from + (life.until - life.from) / 2 }
-    const pending = sign(principal, owner, key, life)
-    const first: Held = { kid: key.kid, reusable, value: pending }
-    held.set(principal, first)
-    const settle = (value: string | undefined): void => {
-      if (held.get(principal) !== first) return
-      if (value === undefined) held.delete(principal)
-      else held.set(principal, { ...first, value })
-    }
-    pending.then(settle, () => settle(undefined))
-    return pending
+  const settle = (principal: Principal, pending: Held, value: string | undefined): void => {
+    if (held.get(principal) !== pending) return
+    if (value === undefined) held.delete(principal)
+    else held.set(principal, { ...pending, value })
+  }
+
+  const renew = (principal: Principal, owner: Owner, key: SigningKey, life: Period): MaybePromise<string> => {
+    const { from, until } = life
+    const value = sign(principal, owner, key, life)
+    const renewed: Held = { kid: key.kid, from, until: from + (until - from) / 2, value }
+    held.set(principal, renewed)
+    if (value instanceof Promise)
+      value.then(
+        (signed) => settle(principal, renewed, signed),
+        () => settle(principal, renewed, undefined),
+      )
+    return value
   }
 
   return {
@@ -78,7 +78,7 @@ export function createAsserter(options: AsserterOptions): Asserter {
       const now = clock.now()
       const key = ring.signing()
       const last = held.get(principal)
-      if (last?.kid === key.kid && within(last.reusable, now)) return last.value
+      if (last?.kid === key.kid && within(last, now)) return last.value
       const life = { from: now, until: Math.min(now + lifetime, principal.expiresAt ?? Infinity) }
       if (bindRequest) return sign(principal, principal.owner, key, life, bindingOf(request))
       return renew(principal, principal.owner, key, life)
@@ -92,24 +92,20 @@ function within(period: Period, now: number): boolean {
 }
 
 function signer({ issuer, audience, randomId }: AsserterOptions): Sign {
-  return async (principal, owner, key, life, binding) => {
-    const claims = {
-      iss: issuer,
-      aud: audience,
-      ...identityClaims(principal, owner),
-      iat: seconds(life.from),
-      exp: seconds(life.until),
-      jti: randomId(),
-      ...binding,
-    }
-    try {
-      return await new SignJWT(claims)
-        .setProtectedHeader({ alg: key.algorithm, kid: key.kid, typ: ASSERTION_TYPE })
-        .sign(key.privateKey)
-    } catch (error) {
-      throw new PosternError('keys_unusable', `Nothing could be signed with ${key.kid}.`, { cause: error })
-    }
-  }
+  const sign = createClaimsSigner()
+  return (principal, owner, key, life, binding) =>
+    sign(
+      {
+        iss: issuer,
+        aud: audience,
+        ...identityClaims(principal, owner),
+        iat: seconds(life.from),
+        exp: seconds(life.until),
+        jti: randomId(),
+        ...binding,
+      },
+      key,
+    )
 }
 
 /** What is undefined here is left out of the JSON. */

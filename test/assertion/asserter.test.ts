@@ -1,6 +1,9 @@
+import { createPublicKey } from 'node:crypto'
+import * as fc from 'fast-check'
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import t from 'tap'
 import { ALGORITHMS } from '../../src/assertion/algorithm.ts'
+import type { SigningKey } from '../../src/assertion/folder.ts'
 import { rotate } from '../../src/assertion/keys.ts'
 import { ScopeSet } from '../../src/identity/scope.ts'
 import { virtualClock } from '../support/clock.ts'
@@ -49,6 +52,22 @@ for (const algorithm of ALGORITHMS) {
   })
 }
 
+for (const algorithm of ALGORITHMS) {
+  t.test(`whatever ${algorithm} signs verifies, and says what was signed`, async (t) => {
+    const { clock, ring, asserter } = await bench(t, { algorithm })
+    const key = createPublicKey(ring.signing().privateKey)
+    const text = fc.string({ unit: 'binary' })
+    const property = fc.asyncProperty(text, text, text, async (subject, username, role) => {
+      const principal = principalOf({ owner: { subject, username, role } })
+      const assertion = (await asserter.assert(principal, requestFor())) ?? ''
+      const { payload } = await jwtVerify(assertion, key, { currentDate: new Date(clock.now()) })
+      const said = [payload.sub, payload['preferred_username'], payload['role']]
+      return JSON.stringify(said) === JSON.stringify([subject, username, role])
+    })
+    await fc.assert(property, { numRuns: 50 })
+  })
+}
+
 t.test('what is not known is left out', async (t) => {
   const { asserter } = await bench(t)
   const owner = { subject: '7', username: 'ada', role: undefined }
@@ -84,15 +103,23 @@ t.test('an assertion never outlives the credential', async (t) => {
 t.test('an assertion is used again, synchronously, until half of its life is gone', async (t) => {
   const { clock, asserter } = await bench(t)
   const principal = principalOf()
-  const first = asserter.assert(principal, requestFor())
-  t.type(first, Promise)
-  t.equal(asserter.assert(principal, requestFor()), first, 'one signature for all who ask at once')
-  const value = await first
+  const value = asserter.assert(principal, requestFor())
+  t.type(value, 'string')
   clock.advance(30 * SECOND - 1)
   t.equal(asserter.assert(principal, requestFor('/other', 'POST')), value)
   clock.advance(1)
   const renewed = await asserter.assert(principal, requestFor())
   t.same([decodeJwt(renewed ?? '').iat, decodeJwt(renewed ?? '').jti], [START + 30, 'id-2'])
+})
+
+t.test('an RSA signature, which takes long, is one for all who ask meanwhile', async (t) => {
+  const { asserter } = await bench(t, { algorithm: 'RS256' })
+  const principal = principalOf()
+  const first = asserter.assert(principal, requestFor())
+  t.type(first, Promise)
+  t.equal(asserter.assert(principal, requestFor()), first)
+  const value = await first
+  t.equal(asserter.assert(principal, requestFor()), value, 'then it is there at once')
 })
 
 t.test('half of its life is half of what the credential left it', async (t) => {
@@ -136,18 +163,25 @@ t.test('a new signing key ends the reuse at once', async (t) => {
   t.match(decodeProtectedHeader(renewed ?? ''), { kid: next.kid, alg: 'ES256' })
 })
 
-t.test('a signature that fails is thrown, and tried again', async (t) => {
-  const clock = virtualClock()
-  const ring = await openRing({ folder: newFolder(t), clock })
-  let broken = true
-  const asserter = asserterOf({
-    ring: { signing: () => (broken ? { ...ring.signing(), algorithm: 'RS256' } : ring.signing()) },
-    clock,
+for (const algorithm of ALGORITHMS) {
+  t.test(`an ${algorithm} signature that fails is thrown, and tried again`, async (t) => {
+    const { clock, ring } = await bench(t, { algorithm })
+    const key = ring.signing()
+    let used = { ...key, privateKey: createPublicKey(key.privateKey) }
+    const asserter = asserterOf({ ring: { signing: () => used }, clock })
+    const principal = principalOf()
+    const assert = async (): Promise<string | undefined> => asserter.assert(principal, requestFor())
+    await t.rejects(assert(), { code: 'keys_unusable', message: new RegExp(key.kid) })
+    used = key
+    t.equal(decodeJwt((await assert()) ?? '').sub, '7')
   })
-  const principal = principalOf()
-  await t.rejects(Promise.resolve(asserter.assert(principal, requestFor())), { code: 'keys_unusable' })
-  broken = false
-  t.equal(decodeJwt((await asserter.assert(principal, requestFor())) ?? '').sub, '7')
+}
+
+t.test('a key signs nothing as what it is not', async (t) => {
+  const { clock, ring } = await bench(t, { algorithm: 'RS256' })
+  const signing = (): SigningKey => ({ ...ring.signing(), algorithm: 'ES256' })
+  const asserter = asserterOf({ ring: { signing }, clock })
+  t.throws(() => asserter.assert(principalOf(), requestFor()), { code: 'keys_unusable' })
 })
 
 t.test('a bound assertion names the request and is never used again', async (t) => {
