@@ -7,6 +7,9 @@ import type { SigningKey } from './folder.ts'
 import { createClaimsSigner } from './jws.ts'
 import type { KeyRing } from './keys.ts'
 
+/** Of its life, that an assertion is used again for: the rest is for the way, and for a backend whose clock is ahead. */
+const REUSED_FOR = 0.75
+
 export interface AsserterOptions {
   readonly ring: Pick<KeyRing, 'signing'>
   /** The header's name, as it goes upstream. */
@@ -44,7 +47,7 @@ type Sign = (
 type Binding = Readonly<Record<'htm' | 'htu', string>>
 
 /**
- * Signs who is asking. One assertion serves a principal for half of its life; principals are replaced when
+ * Signs who is asking. One assertion serves a principal for most of its life; principals are replaced when
  * anything about them changes, so what is held by principal is never about something that was.
  */
 export function createAsserter(options: AsserterOptions): Asserter {
@@ -61,7 +64,7 @@ export function createAsserter(options: AsserterOptions): Asserter {
   const renew = (principal: Principal, owner: Owner, key: SigningKey, life: Period): MaybePromise<string> => {
     const { from, until } = life
     const value = sign(principal, owner, key, life)
-    const renewed: Held = { kid: key.kid, from, until: from + (until - from) / 2, value }
+    const renewed: Held = { kid: key.kid, from, until: from + (until - from) * REUSED_FOR, value }
     held.set(principal, renewed)
     if (value instanceof Promise)
       value.then(
@@ -79,7 +82,10 @@ export function createAsserter(options: AsserterOptions): Asserter {
       const key = ring.signing()
       const last = held.get(principal)
       if (last?.kid === key.kid && within(last, now)) return last.value
-      const life = { from: now, until: Math.min(now + lifetime, principal.expiresAt ?? Infinity) }
+      const life = {
+        from: now,
+        until: wholeSecond(Math.min(now + lifetime, principal.expiresAt ?? Infinity)),
+      }
       if (bindRequest) return sign(principal, principal.owner, key, life, bindingOf(request))
       return renew(principal, principal.owner, key, life)
     },
@@ -99,8 +105,8 @@ function signer({ issuer, audience, randomId }: AsserterOptions): Sign {
         iss: issuer,
         aud: audience,
         ...identityClaims(principal, owner),
-        iat: seconds(life.from),
-        exp: seconds(life.until),
+        iat: wholeSecond(life.from) / 1_000,
+        exp: life.until / 1_000,
         jti: randomId(),
         ...binding,
       },
@@ -130,7 +136,7 @@ function bindingOf({ method, target, client }: GatewayRequest): Binding {
   return { htm: method, htu: `${client.scheme}://${client.host}${path}` }
 }
 
-/** RFC 7519 §2 NumericDate. Rounded down: an assertion never outlives the credential. */
-function seconds(milliseconds: number): number {
-  return Math.floor(milliseconds / 1000)
+/** RFC 7519 §2 NumericDate, in milliseconds. Rounded down: an assertion never outlives the credential. */
+function wholeSecond(milliseconds: number): number {
+  return milliseconds - (milliseconds % 1_000)
 }
