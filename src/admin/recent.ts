@@ -1,6 +1,7 @@
 import type { Clock } from '../identity/clock.ts'
-import { deniedLine, permittedLine } from '../observe/log.ts'
-import type { Concluded, DecisionLine, DecisionRecord } from '../observe/log.ts'
+import { readLine } from '../observe/line.ts'
+import type { DecisionLine, LineText } from '../observe/line.ts'
+import type { DecisionRecord } from '../observe/log.ts'
 import type { Denial } from '../pipeline/decision.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import type { Reason } from '../pipeline/reason.ts'
@@ -28,26 +29,26 @@ export class Recent implements DecisionRecord {
     this.#clock = clock
   }
 
-  permitted(permit: Permit, concluded: Concluded): void {
+  permitted(permit: Permit, line: () => LineText): void {
     const { observed, client, requestId } = permit
     const now = this.#clock.now()
     this.peers.note(client, now)
     if (observed === undefined) {
       this.who.permitted(permit, now)
-      if (this.#listeners.size > 0) this.#tell(permittedLine(permit, concluded), now)
+      if (this.#listeners.size > 0) this.#tell(line(), now)
     } else {
       this.who.denied('wouldDeny', observed, permit, now)
-      this.#refused('would_deny', requestId, observed, permittedLine(permit, concluded), now)
+      this.#refused('would_deny', requestId, observed, line(), now)
     }
   }
 
-  denied(denial: Denial, id: string, request: GatewayRequest | undefined, concluded: Concluded): void {
+  denied(denial: Denial, id: string, request: GatewayRequest | undefined, line: LineText): void {
     const now = this.#clock.now()
     if (request !== undefined) {
       this.who.denied('refused', denial, request, now)
       this.peers.note(request.client, now)
     }
-    this.#refused('deny', id, denial, deniedLine(denial, id, request, concluded), now)
+    this.#refused('deny', id, denial, line, now)
   }
 
   /** @param told of every line from now on. @returns what ends it */
@@ -56,22 +57,16 @@ export class Recent implements DecisionRecord {
     return () => this.#listeners.delete(told)
   }
 
-  #refused(
-    decision: 'deny' | 'would_deny',
-    id: string,
-    denial: Denial,
-    line: DecisionLine,
-    now: number,
-  ): void {
+  #refused(decision: 'deny' | 'would_deny', id: string, denial: Denial, line: LineText, now: number): void {
     const counts = this.counts[decision]
     counts[denial.reason] = (counts[denial.reason] ?? 0) + 1
     this.refusals.add(id, denial, line, now)
     this.#tell(line, now)
   }
 
-  #tell(line: DecisionLine, now: number): void {
+  #tell(line: LineText, now: number): void {
     if (this.#listeners.size === 0) return
-    const timed = { time: new Date(now).toISOString(), ...line }
+    const timed = { time: new Date(now).toISOString(), ...readLine(line) }
     for (const told of this.#listeners) told(timed)
   }
 }

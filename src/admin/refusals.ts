@@ -1,6 +1,7 @@
 import type { Denial } from '../pipeline/decision.ts'
 import { hintOf } from '../pipeline/hint.ts'
-import type { DecisionLine } from '../observe/log.ts'
+import { readLine } from '../observe/line.ts'
+import type { DecisionLine, LineText } from '../observe/line.ts'
 import { describeRequirement } from '../routes/requirement.ts'
 
 /** A refusal at length; holds no credential. */
@@ -34,7 +35,7 @@ interface Kept {
   readonly principal: Denial['principal'] | undefined
   readonly required: Denial['required'] | undefined
   readonly missing: Denial['missing'] | undefined
-  readonly line: DecisionLine
+  readonly line: LineText
   /** Milliseconds since the epoch. */
   readonly at: number
   readonly hint: string | undefined
@@ -46,7 +47,7 @@ export class Refusals {
   readonly #kept: Kept[] = []
   #next = 0
 
-  add(id: string, denial: Denial, line: DecisionLine, now: number): void {
+  add(id: string, denial: Denial, line: LineText, now: number): void {
     const { rule, principal, required, missing } = denial
     const hint = hintOf(denial)
     const kept = { id, rule, principal, required, missing, line: withShortPath(line), at: now, hint }
@@ -60,17 +61,18 @@ export class Refusals {
   }
 }
 
-function withShortPath(line: DecisionLine): DecisionLine {
-  const { path } = line
-  return typeof path === 'string' && path.length > LONGEST_PATH
-    ? { ...line, path: path.slice(0, LONGEST_PATH) }
-    : line
+function withShortPath(line: LineText): LineText {
+  if (line.length <= LONGEST_PATH) return line
+  const fields = readLine(line)
+  const { path } = fields
+  if (typeof path !== 'string' || path.length <= LONGEST_PATH) return line
+  return JSON.stringify({ ...fields, path: path.slice(0, LONGEST_PATH) }).slice(1, -1)
 }
 
 function refusalOf({ rule, principal, required, missing, hint, line, at }: Kept): Refusal {
   return {
     time: new Date(at).toISOString(),
-    line,
+    line: readLine(line),
     rule: rule && `${rule.methods === '*' ? '*' : rule.methods.join(',')} ${rule.template} (${rule.origin})`,
     requires: rule && describeRequirement(rule.requirement),
     principal: principal && {

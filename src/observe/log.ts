@@ -3,9 +3,12 @@ import type { DestinationStream, Logger } from 'pino'
 import type { Denial } from '../pipeline/decision.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import type { GatewayRequest } from '../request/request.ts'
+import { deniedLine, permittedLine } from './line.ts'
+import type { Concluded, LineText } from './line.ts'
 import { isoTime } from './time.ts'
 
 export type { Logger } from 'pino'
+export type { Concluded }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
@@ -21,31 +24,22 @@ export function createLogger(
   return pino({ level, base: about, timestamp: () => `,"time":"${isoTime()}"` }, output)
 }
 
-/** What came of a request, for its one line. */
-export interface Concluded {
-  readonly status: number | undefined
-  /** Milliseconds from the first look at the request to the end of its answer. */
-  readonly ms: number
-  /** `aborted`, `cut`, `failed`: how a forwarded exchange ended, if not with an answer. */
-  readonly ended?: string
-  readonly cause?: unknown
-}
-
 /** Told of every decision when it is over, whatever of it is logged. */
 export interface DecisionRecord {
-  permitted(permit: Permit, concluded: Concluded): void
-  /** @param request undefined for what could not be taken in */
-  denied(denial: Denial, id: string, request: GatewayRequest | undefined, concluded: Concluded): void
+  /** @param line as it is logged; written when somebody asks for it */
+  permitted(permit: Permit, line: () => LineText): void
+  /**
+   * @param id the request's
+   * @param request undefined for what could not be taken in
+   */
+  denied(denial: Denial, id: string, request: GatewayRequest | undefined, line: LineText): void
 }
-
-/** The fields of a decision's line: strings, numbers and lists of strings; what is undefined is left out. */
-export type DecisionLine = Readonly<Record<string, unknown>>
 
 /**
  * One line per decision, written when it is over. The line is made here and not by the logger, in its form and to where it
  * writes: the general serialiser took a tenth of all that a forwarded request cost (docs/decisions/0004).
  */
-export class DecisionLog implements DecisionRecord {
+export class DecisionLog {
   readonly #logger: Logger
   readonly #output: DestinationStream
   readonly #which: 'all' | 'denied' | 'off'
@@ -65,96 +59,29 @@ export class DecisionLog implements DecisionRecord {
   }
 
   permitted(permit: Permit, concluded: Concluded): void {
-    this.#record?.permitted(permit, concluded)
-    const isLogged = permit.observed === undefined ? this.#which === 'all' : this.#which !== 'off'
-    if (isLogged) this.#write('info', permittedLine(permit, concluded))
+    const isWanted = permit.observed === undefined ? this.#which === 'all' : this.#which !== 'off'
+    const line = isWanted && this.#writes('info') ? permittedLine(permit, concluded) : undefined
+    this.#record?.permitted(permit, () => line ?? permittedLine(permit, concluded))
+    if (line !== undefined) this.#write('info', line)
   }
 
   denied(denial: Denial, id: string, request: GatewayRequest | undefined, concluded: Concluded): void {
-    this.#record?.denied(denial, id, request, concluded)
-    if (this.#which === 'off') return
-    this.#write(denial.cause === undefined ? 'info' : 'warn', deniedLine(denial, id, request, concluded))
+    const line = deniedLine(denial, id, request, concluded)
+    this.#record?.denied(denial, id, request, line)
+    const level = denial.cause === undefined ? 'info' : 'warn'
+    if (this.#which !== 'off' && this.#writes(level)) this.#write(level, line)
   }
 
-  #write(level: 'info' | 'warn', fields: DecisionLine): void {
-    if (!this.#logger.isLevelEnabled(level)) return
-    const rest = JSON.stringify(fields).slice(1)
-    this.#output.write(`{"level":${pino.levels.values[level]},"time":"${isoTime()}",${this.#bound}${rest}\n`)
+  #writes(level: 'info' | 'warn'): boolean {
+    return this.#logger.isLevelEnabled(level)
+  }
+
+  #write(level: 'info' | 'warn', line: LineText): void {
+    this.#output.write(`{"level":${pino.levels.values[level]},"time":"${isoTime()}",${this.#bound}${line}}\n`)
   }
 }
 
 /** pino offers its symbols for integrations like this one; its types do not say what stands behind them. */
 function outputOf(logger: Logger): DestinationStream {
   return (logger as unknown as Record<symbol, DestinationStream>)[pino.symbols.streamSym] as DestinationStream
-}
-
-export function permittedLine(permit: Permit, concluded: Concluded): DecisionLine {
-  const { requestId, principal, observed } = permit
-  if (observed !== undefined)
-    return denialLine('would_deny', observed, requestId, permit, { cause: observed.cause, ...concluded })
-  return {
-    decision: 'permit',
-    id: requestId,
-    method: permit.method,
-    path: pathOf(permit.target.path, permit.rule.template),
-    rule: permit.rule.template,
-    client: permit.client.address,
-    mode: principal?.mode,
-    user: principal?.owner?.username,
-    token: principal?.tokenId,
-    socket: permit.upgrade || undefined,
-    ...timed(concluded),
-  }
-}
-
-export function deniedLine(
-  denial: Denial,
-  id: string,
-  request: GatewayRequest | undefined,
-  concluded: Concluded,
-): DecisionLine {
-  return denialLine('deny', denial, id, request, { ...concluded, cause: denial.cause })
-}
-
-function denialLine(
-  decision: 'deny' | 'would_deny',
-  denial: Denial,
-  id: string,
-  request: Pick<GatewayRequest, 'method' | 'target' | 'client' | 'upgrade'> | undefined,
-  concluded: Concluded,
-): DecisionLine {
-  return {
-    decision,
-    reason: denial.reason,
-    id,
-    method: request?.method,
-    path: request && pathOf(request.target.path, denial.rule?.template ?? denial.template),
-    rule: denial.rule?.template,
-    client: request?.client.address,
-    mode: denial.principal?.mode ?? denial.credential?.kind,
-    user: denial.principal?.owner?.username,
-    token: denial.principal?.tokenId,
-    rejection: denial.rejection,
-    missing: denial.missing,
-    socket: request?.upgrade || undefined,
-    ...timed(concluded),
-  }
-}
-
-/** A pairing code in a path is a credential: such a path is named by its template. */
-function pathOf(path: string, template: string | undefined): string {
-  return template !== undefined && /\{\w*code\}/.test(template) ? template : path
-}
-
-function timed({ status, ms, ended, cause }: Concluded): Record<string, unknown> {
-  return {
-    status,
-    ms: Math.round(ms * 10) / 10,
-    ended,
-    cause: cause === undefined ? undefined : messageOf(cause),
-  }
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
 }
