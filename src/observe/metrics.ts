@@ -1,9 +1,10 @@
-import { AggregatorRegistry, Counter, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, Registry } from 'prom-client'
 import type { MetricObjectWithValues, MetricValue } from 'prom-client'
 import type { Denial } from '../pipeline/decision.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import { registerGauges, registerWorkerGauges } from './gauges.ts'
 import type { Gauges, WorkerGauges } from './gauges.ts'
+import { RequestTotals, WaitTotals } from './totals.ts'
 
 export type { Gauges }
 
@@ -40,18 +41,10 @@ export function totalsOf(values: MetricValues): MetricValues {
   return values.filter(({ type }) => String(type) !== 'gauge')
 }
 
-/** Seconds: from a file that is at hand to an archive that has to be made first. */
-const WAITS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
-
 /** Counters and gauges. Labels come from closed lists and route templates, never from what a client made up. */
 export function createMetrics(read: () => Gauges): Metrics {
   const registry = new Registry()
-  const requests = new Counter({
-    name: 'postern_requests_total',
-    help: 'Decisions, by what was decided, why, how the request was authenticated, and route template.',
-    labelNames: ['decision', 'reason', 'mode', 'route'],
-    registers: [registry],
-  })
+  const requests = new RequestTotals(registry)
   const failures = new Counter({
     name: 'postern_upstream_failures_total',
     help: 'Exchanges with the upstream that came to nothing, for its fault or for want of room.',
@@ -64,24 +57,16 @@ export function createMetrics(read: () => Gauges): Metrics {
     labelNames: ['bound'],
     registers: [registry],
   })
-  const waits = new Histogram({
-    name: 'postern_upstream_seconds',
-    help: 'Time from sending a request on to the beginning of its answer.',
-    buckets: WAITS,
-    registers: [registry],
-  })
+  const waits = new WaitTotals(registry)
   registerGauges(registry, read)
   return {
     permitted({ observed, principal, rule }) {
-      if (observed !== undefined) requests.inc({ decision: 'would_deny', ...labelsOf(observed) })
-      else {
-        const mode = principal?.mode ?? 'anonymous'
-        requests.inc({ decision: 'permit', reason: 'none', mode, route: rule.template })
-      }
+      if (observed !== undefined) addDenial(requests, 'would_deny', observed)
+      else requests.add('permit', 'none', principal?.mode ?? 'anonymous', rule)
     },
-    denied: (denial) => requests.inc({ decision: 'deny', ...labelsOf(denial) }),
+    denied: (denial) => addDenial(requests, 'deny', denial),
     upstreamFailed: (reason) => failures.inc({ reason }),
-    upstreamBegan: (waited) => waits.observe(waited / 1_000),
+    upstreamBegan: (waited) => waits.add(waited / 1_000),
     connectionRefused: (bound) => refused.inc({ bound }),
     ...readOut(registry),
   }
@@ -101,12 +86,10 @@ function readOut(registry: Registry): Pick<Metrics, 'render' | 'values'> {
   }
 }
 
-function labelsOf({
-  reason,
-  principal,
-  credential,
-  rule,
-}: Denial): Record<'reason' | 'mode' | 'route', string> {
-  const mode = principal?.mode ?? credential?.kind ?? 'anonymous'
-  return { reason, mode, route: rule?.template ?? 'none' }
+function addDenial(
+  requests: RequestTotals,
+  decision: 'deny' | 'would_deny',
+  { reason, principal, credential, rule }: Denial,
+): void {
+  requests.add(decision, reason, principal?.mode ?? credential?.kind ?? 'anonymous', rule)
 }
