@@ -5,7 +5,7 @@ import { announcesBody } from '../request/headers.ts'
 import type { RawHeaders } from '../request/request.ts'
 import { Answer, type Flow } from './answer.ts'
 import { ClientGone, failureOf, isStaleConnection, type UpstreamFailure } from './failure.ts'
-import { endToEnd, valueOf } from './headers.ts'
+import { valueOf } from './headers.ts'
 import type { Connection, Exchanger } from './http1/connection.ts'
 import type { ResponseHead } from './http1/head.ts'
 import type { ConnectionPool } from './http1/pool.ts'
@@ -120,14 +120,13 @@ export class Exchange implements Exchanger, Flow {
     this.#status = status
     const { timing } = this.#context
     timing?.begun(timing.now() - this.#startedAt)
-    const kept = endToEnd(head.headers, head.connection)
-    const settled = this.#observe(status, kept)
-    if (settled === undefined) this.#begin(head, kept)
-    else this.#hold(settled, () => this.#begin(head, kept))
+    const settled = this.#observe(status, head.headers)
+    if (settled === undefined) this.#begin(head)
+    else this.#hold(settled, () => this.#begin(head))
   }
 
-  #begin({ status, reason, length }: ResponseHead, kept: string[]): void {
-    const shown = this.#context.responseHeaders?.(this.#permit, kept) ?? kept
+  #begin({ status, reason, headers, length }: ResponseHead): void {
+    const shown = this.#context.responseHeaders?.(this.#permit, headers) ?? headers
     this.#answer.begin(status, reason, shown, length)
   }
 

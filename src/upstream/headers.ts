@@ -1,11 +1,11 @@
 import { anyNamed, isNamed } from '../request/names.ts'
 import type { RawHeaders } from '../request/request.ts'
 
-/** As the forwarder gives it; an array when the header came several times, whatever Node's types say. */
+/** As undici gives it; an array when the header came several times, whatever Node's types say. */
 export type HeaderValue = string | readonly string[] | undefined
 
-// RFC 9110 §7.6.1 and §11.7.1: they speak to the next hop, which is us.
-const isHopByHop = anyNamed([
+/** RFC 9110 §7.6.1 and §11.7.1: they speak to the next hop, which is us. */
+export const isHopByHop = anyNamed([
   'connection',
   'keep-alive',
   'proxy-authenticate',
@@ -23,7 +23,7 @@ const isHopByHop = anyNamed([
  * @param connection the response's `Connection`, whose names are hop-by-hop too
  */
 export function endToEnd(raw: readonly (Buffer | string)[], connection: HeaderValue): string[] {
-  const isListed = connection === undefined ? undefined : listedIn(String(connection))
+  const isListed = namedBy(connection)
   const kept: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = latin1(raw[i])
@@ -35,8 +35,10 @@ export function endToEnd(raw: readonly (Buffer | string)[], connection: HeaderVa
 
 const USUAL = /^(?:close|keep-alive|upgrade)$/i
 
-function listedIn(connection: string): ((name: string) => boolean) | undefined {
-  if (USUAL.test(connection)) return undefined
+/** Tells the names that a `Connection` makes hop-by-hop; undefined where it has none but the usual words. */
+export function namedBy(value: HeaderValue): ((name: string) => boolean) | undefined {
+  const connection = value === undefined ? '' : String(value)
+  if (connection === '' || USUAL.test(connection)) return undefined
   return anyNamed(connection.split(',').map((name) => name.trim().toLowerCase()))
 }
 

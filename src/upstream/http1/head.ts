@@ -4,6 +4,9 @@
  * whatever it refuses is refused here; the tests hold both against each other.
  */
 
+import { isNamed } from '../../request/names.ts'
+import { isHopByHop, namedBy } from '../headers.ts'
+
 /** How much of what follows is the answer's body (RFC 9112 §6.3). */
 export type Framing =
   { readonly kind: 'length'; readonly length: number } | { readonly kind: 'chunked' | 'close' }
@@ -12,10 +15,8 @@ export interface ResponseHead {
   readonly status: number
   /** Empty where there is none. */
   readonly reason: string
-  /** Names and values in turn as the upstream spelt them, in its order; every byte is a character. */
+  /** What concerns the client: names and values in turn as the upstream spelt them, in its order; every byte is a character. */
   readonly headers: string[]
-  /** The values of `Connection`, joined; undefined where it says nothing. */
-  readonly connection: string | undefined
   /** The body's length, where the head says it: also of a body that is not sent (HEAD, 304). */
   readonly length: number | undefined
   readonly framing: Framing
@@ -71,8 +72,9 @@ export function parseHead(text: string, method: string): ResponseHead {
     const colon = text.indexOf(':', at)
     const name = text.slice(at, colon)
     const value = trimmed(text, colon + 1, end)
-    headers.push(name, value)
-    note(framers, name, value)
+    if (isHopByHop(name)) noteHop(framers, name.toLowerCase(), value)
+    else headers.push(name, value)
+    if (isNamed(name, 'content-length')) noteLength(framers, value)
     at = end + 2
   }
   const isOld = statusLine.charCodeAt(7) === ZERO
@@ -81,8 +83,7 @@ export function parseHead(text: string, method: string): ResponseHead {
   return {
     status,
     reason: statusLine.slice(13),
-    headers,
-    connection: framers.connection,
+    headers: endToEnd(headers, framers.connection),
     length: framers.length,
     framing: framingOf(status, method, framers),
     persistent: isPersistent(framers.connection, isOld),
@@ -107,20 +108,19 @@ function isBlank(code: number): boolean {
   return code === SPACE || code === TAB
 }
 
-/** Most names are told apart by their length, without another string being made. */
-function note(framers: Framers, name: string, value: string): void {
-  switch (name.length) {
-    case 14:
-      if (name.toLowerCase() === 'content-length') noteLength(framers, value)
-      break
-    case 17:
-      if (name.toLowerCase() === 'transfer-encoding') noteCoding(framers, value)
-      break
-    case 10:
-      noteConnection(framers, name.toLowerCase(), value)
-      break
-    default:
-  }
+function noteHop(framers: Framers, name: string, value: string): void {
+  if (name === 'transfer-encoding') noteCoding(framers, value)
+  else if (name === 'connection')
+    framers.connection = framers.connection === undefined ? value : `${framers.connection}, ${value}`
+  else if (name === 'keep-alive') framers.keepAlive = secondsOf(value) ?? framers.keepAlive
+}
+
+/** Less what `Connection` names (RFC 9110 §7.6.1): nothing, as a rule. */
+function endToEnd(headers: string[], connection: string | undefined): string[] {
+  const isNamedHop = namedBy(connection)
+  return isNamedHop === undefined
+    ? headers
+    : headers.filter((_, i) => !isNamedHop(headers[i - (i % 2)] ?? ''))
 }
 
 /** RFC 9112 §6.3: a second length may be another one. */
@@ -135,12 +135,6 @@ function noteCoding(framers: Framers, value: string): void {
   if (framers.isChunked || value.toLowerCase() !== 'chunked')
     throw new BadAnswer(`the answer's transfer coding is not supported`)
   framers.isChunked = true
-}
-
-function noteConnection(framers: Framers, name: string, value: string): void {
-  if (name === 'connection')
-    framers.connection = framers.connection === undefined ? value : `${framers.connection}, ${value}`
-  else if (name === 'keep-alive') framers.keepAlive = secondsOf(value) ?? framers.keepAlive
 }
 
 function secondsOf(keepAlive: string): number | undefined {

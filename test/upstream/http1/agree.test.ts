@@ -8,6 +8,7 @@ import { request, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import t from 'tap'
 import { ConnectionPool } from '../../../src/upstream/http1/pool.ts'
+import { endToEnd } from '../../../src/upstream/headers.ts'
 import type { ResponseHead } from '../../../src/upstream/http1/head.ts'
 import { rawBackend } from '../support.ts'
 
@@ -44,7 +45,11 @@ function byNode(url: string, method: string): Promise<Reading> {
     asking.on('close', () =>
       resolve(
         found?.complete === true
-          ? { status: found.statusCode ?? 0, headers: found.rawHeaders, body }
+          ? {
+              status: found.statusCode ?? 0,
+              headers: endToEnd(found.rawHeaders, found.headers.connection),
+              body,
+            }
           : 'refused',
       ),
     )
