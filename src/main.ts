@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+// First, before anything that is made while the others load.
+import './cli/ticks.ts'
 import { systemClock } from './identity/clock.ts'
 import { runCheck, CHECK_USAGE } from './cli/check.ts'
 import type { CliContext } from './cli/context.ts'

@@ -4,7 +4,7 @@ import type { Clock } from '../identity/clock.ts'
 import type { Concluded, DecisionLog } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Decide, Decision, Denial } from '../pipeline/decision.ts'
-import { attempt, chain } from '../pipeline/maybe.ts'
+import { chain } from '../pipeline/maybe.ts'
 import type { MaybePromise } from '../pipeline/outcome.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import type { Reason } from '../pipeline/reason.ts'
@@ -76,21 +76,30 @@ export class EdgeHandler {
 
   /** @param expectsContinue the client waits for `100 Continue` before it sends its body */
   handle(req: IncomingMessage, res: ServerResponse, expectsContinue = false): void {
-    const { own, decide } = this.#options
     const intake = takeIn(req, false, this.#options)
     const arrival = this.#arrival(intake, (answer) => sendAnswer(answer, req, res))
     if (!intake.ok) return this.#refuse(arrival, denialOf(intake))
     const { request } = intake
-    const outcome = attempt<OwnOutcome | Decision>(
-      () => own(request, req, res) ?? decide(request),
-      internalError,
-    )
-    const acted = chain(outcome, (found) => {
-      if (found.kind === 'deny') this.#refuse(arrival, found)
+    const act = (found: OwnOutcome | Decision): void => {
+      if (found.kind === 'permit') this.#forward(arrival, found.permit, req, res, expectsContinue)
+      else if (found.kind === 'deny') this.#refuse(arrival, found)
       else if (found.kind === 'answer') arrival.reply(found.answer)
-      else if (found.kind === 'permit') this.#forward(arrival, found.permit, req, res, expectsContinue)
-    })
-    this.#undecided.track(acted)
+    }
+    const outcome = this.#outcomeOf(request, req, res)
+    if (outcome instanceof Promise) this.#undecided.track(outcome.catch(internalError).then(act))
+    else act(outcome)
+  }
+
+  #outcomeOf(
+    request: GatewayRequest,
+    req: IncomingMessage,
+    res: ServerResponse,
+  ): MaybePromise<OwnOutcome | Decision> {
+    try {
+      return this.#options.own(request, req, res) ?? this.#options.decide(request)
+    } catch (error) {
+      return internalError(error)
+    }
   }
 
   trusts(remoteAddress: string): boolean {
