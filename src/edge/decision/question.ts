@@ -79,8 +79,8 @@ function originalOf(
   }
   for (const name of single) if (said.by(name).length > 1) return unclear(`${name} is there twice`)
   const [own = '', path = ''] = [req.method, req.url]
-  if (original && (own !== 'GET' || path.replace(/\?.*/s, '') !== DECIDE_PATH))
-    return unclear(`not asked with GET ${DECIDE_PATH}`)
+  const isPlace = path === DECIDE_PATH || path.startsWith(`${DECIDE_PATH}?`)
+  if (original && (own !== 'GET' || !isPlace)) return unclear(`not asked with GET ${DECIDE_PATH}`)
   const [method = ''] = original ? said.by(original.method) : [own]
   const [uri = ''] = original ? said.by(original.uri) : [path]
   const [host = ''] = said.by(hostName)

@@ -1,4 +1,3 @@
-import { sieve } from '../../request/names.ts'
 import type { RawHeaders } from '../../request/request.ts'
 import { FORWARDED } from './dialect.ts'
 import type { Dialect } from './dialect.ts'
@@ -13,6 +12,12 @@ export interface Said {
   readonly client: RawHeaders
 }
 
+interface Term {
+  /** In lower case. */
+  readonly name: string
+  readonly place: number
+}
+
 /** The names of one dialect. */
 export class Terms {
   /** They must stand there exactly once. */
@@ -20,27 +25,40 @@ export class Terms {
   /** They may be missing, but not be there twice. */
   readonly single: readonly string[]
   readonly #places: ReadonlyMap<string, number>
-  readonly #mayBe: (name: string) => boolean
+  /** By length: few names are as long as another, so that none has to be looked up. */
+  readonly #byLength: readonly (readonly Term[] | undefined)[]
 
   constructor({ original, host, upgrade, own }: Dialect) {
     this.required = [...FORWARDED, host, ...(original ? [original.method, original.uri] : [])]
     this.single = [...own, upgrade]
-    const names = new Set([...this.required, ...this.single, 'host', 'content-length'])
-    this.#places = new Map([...names].map((name, place) => [name, place]))
-    this.#mayBe = sieve(names)
+    const names = [...new Set([...this.required, ...this.single, 'host', 'content-length'])]
+    const terms = names.map((name, place): Term => ({ name, place }))
+    const longest = Math.max(...names.map((name) => name.length))
+    this.#places = new Map(terms.map(({ name, place }) => [name, place]))
+    this.#byLength = Array.from({ length: longest + 1 }, (_, length) => {
+      const some = terms.filter(({ name }) => name.length === length)
+      return some.length === 0 ? undefined : some
+    })
   }
 
   tellApart(headers: RawHeaders): Said {
-    const places = this.#places
     const values: string[][] = []
-    for (let place = 0; place < places.size; place++) values.push([])
     const client: string[] = []
     for (let i = 0; i + 1 < headers.length; i += 2) {
       const [name = '', value = ''] = [headers[i], headers[i + 1]]
-      const place = this.#mayBe(name) ? places.get(name.toLowerCase()) : undefined
+      const place = this.#placeOf(name)
       if (place === undefined) client.push(name, value)
-      else values[place]?.push(value)
+      else if (values[place] === undefined) values[place] = [value]
+      else values[place].push(value)
     }
-    return { by: (name) => values[places.get(name) ?? -1] ?? NONE, client }
+    return { by: (name) => values[this.#places.get(name) ?? -1] ?? NONE, client }
+  }
+
+  #placeOf(name: string): number | undefined {
+    const some = this.#byLength[name.length]
+    if (some === undefined) return undefined
+    const lower = name.toLowerCase()
+    for (const term of some) if (term.name === lower) return term.place
+    return undefined
   }
 }
