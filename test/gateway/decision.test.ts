@@ -327,6 +327,8 @@ t.test('a body, another place and what is no HTTP are refused', async (t) => {
   for (const bytes of [
     good.replace('GET /decide', 'POST /decide'),
     good.replace('GET /decide', 'GET /api/heartbeat'),
+    good.replace('GET /decide', 'GET /decided'),
+    good.replace('GET /decide', 'GET /decide/'),
     good.replace('\r\n\r\n', '\r\nContent-Length: 1\r\n\r\nx'),
   ])
     t.equal(said(await caddy.send(t, bytes)), '400 unclear_question', bytes)

@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks'
 import t from 'tap'
 import { PosternError } from '../../src/errors.ts'
 import type { FailureCode } from '../../src/errors.ts'
@@ -311,7 +312,19 @@ t.test('on a public route only the credential is given up, not the request', asy
   )
 })
 
-t.test('a decision that waits for nothing is no promise', async (t) => {
+/** How many promises `task` makes before it returns. */
+function promisesOf(task: () => unknown): number {
+  let made = 0
+  const hook = createHook({ init: (_id, type) => void (type === 'PROMISE' && made++) }).enable()
+  try {
+    task()
+  } finally {
+    hook.disable()
+  }
+  return made
+}
+
+t.test('a decision that waits for nothing is no promise, and makes none on its way', async (t) => {
   const rules = [
     rule('/api/roms', 'roms.read'),
     rule('/api/admin', 'users.write'),
@@ -330,9 +343,17 @@ t.test('a decision that waits for nothing is no promise', async (t) => {
     { target: '/api/closed' },
     { target: '/nowhere' },
   ]
-  for (const one of sent) t.notOk(send(one) instanceof Promise, JSON.stringify(one))
+  for (const one of sent) {
+    t.notOk(send(one) instanceof Promise, JSON.stringify(one))
+    t.equal(
+      promisesOf(() => send(one)),
+      0,
+      JSON.stringify(one),
+    )
+  }
   const router: Router = routerThat((method, path) => Promise.resolve(routerOf(...rules).match(method, path)))
   t.ok(gatewayOf({ router })(BEARER) instanceof Promise, 'one that waits is')
+  t.ok(promisesOf(() => gatewayOf({ router })(BEARER)) > 0)
   t.equal(told(await gatewayOf({ router })(BEARER)), 'vera with vera.jwt')
 })
 
