@@ -167,5 +167,12 @@ export class Known<V extends object> {
 
 /** `before` when `after` says the same: what was made from it (principals, assertions) stays good then. */
 function sameOr<V extends object>(before: V, after: V): V {
-  return isDeepStrictEqual(before, after) ? before : after
+  return isSame(before, after) ? before : after
+}
+
+/** Most batches find nothing new, and records are flat: looking closer than at each field is seldom needed, and takes ten times as long. */
+function isSame<V extends object>(one: V, other: V): boolean {
+  for (const key in one) if (one[key] !== other[key]) return isDeepStrictEqual(one, other)
+  for (const key in other) if (one[key] !== other[key]) return isDeepStrictEqual(one, other)
+  return true
 }
