@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { ScopeSet } from '../../identity/scope.ts'
 import type { RommBehaviour } from './version.ts'
 
@@ -65,7 +66,20 @@ export function scopesOfGrants(
   }
   const projected = [...held].flatMap((name) => PROJECTED.get(name) ?? [])
   const scopes = FULL_SCOPES.intersect([...ALWAYS_ON, ...projected])
-  return kiosk && behaviour.kioskCaps === 'everybody' ? scopes.intersect(READ_SCOPES) : scopes
+  return interned(kiosk && behaviour.kioskCaps === 'everybody' ? scopes.intersect(READ_SCOPES) : scopes)
+}
+
+/** Kept; an installation's users hold one of few sets. */
+const MOST_SETS = 1_000
+const sets = new LRUCache<string, ScopeSet>({ max: MOST_SETS })
+
+/** The same set for the same names: a user who was read again is seen at a glance to hold what they held. */
+function interned(scopes: ScopeSet): ScopeSet {
+  const names = scopes.toString()
+  const known = sets.get(names)
+  if (known !== undefined) return known
+  sets.set(names, scopes)
+  return scopes
 }
 
 /** Scopes of a user until 4.9, whose role says everything. An unknown role holds nothing. */

@@ -1,5 +1,6 @@
 import { PosternError } from '../../errors.ts'
 import type { NamedUser, Source, TokenRecord, UserRecord } from '../../directory/records.ts'
+import type { ScopeSet } from '../../identity/scope.ts'
 import { faultOf } from './database.ts'
 import type { QueryFault, RommDatabase } from './database.ts'
 import { generationOf, permissionsOf, tokensBy, usersByIds, usersByNames } from './queries.ts'
@@ -53,9 +54,14 @@ export class RommSources {
   readonly tokens: Source<TokenRecord> = {
     load: (digests, known) =>
       this.#read(async (db, generation) => {
-        const ids = digests.flatMap((digest) => known.get(digest)?.id ?? [])
-        const unknown = digests.filter((digest) => !known.has(digest))
-        const tokens = await tokensBy(db, generation, ids.map(Number), unknown)
+        const ids: number[] = []
+        const unknown: string[] = []
+        for (const digest of digests) {
+          const token = known.get(digest)
+          if (token === undefined) unknown.push(digest)
+          else ids.push(Number(token.id))
+        }
+        const tokens = await tokensBy(db, generation, ids, unknown)
         return new Map(tokens.map((token) => [token.digest, token]))
       }),
   }
@@ -109,31 +115,40 @@ export class RommSources {
   async #records(generation: Generation, rows: readonly UserRow[]): Promise<UserRecord[]> {
     if (rows.length === 0) return []
     const permissions = generation === 'groups' ? await permissionsOf(this.#options.db, rows) : undefined
-    return rows.map((row) => this.#record(row, permissions))
+    const scopesOf = this.#scopes(permissions)
+    return rows.map((row) => userRecord(row, scopesOf(row)))
   }
 
-  #record(row: UserRow, permissions: PermissionRows | undefined): UserRecord {
+  /** What users hold. Most are in one of few groups and have nothing of their own: those hold the same. */
+  #scopes(permissions: PermissionRows | undefined): (row: UserRow) => ScopeSet {
     const { kiosk, behaviour } = this.#options
-    const role = row.role.toLowerCase()
-    const group = row.permission_group_id ?? permissions?.defaultGroup
-    return Object.freeze({
-      id: String(row.id),
-      username: row.username,
-      role,
-      enabled: Boolean(row.enabled),
-      passwordHash: row.hashed_password?.startsWith(BCRYPT) ? row.hashed_password : undefined,
-      scopes:
-        permissions === undefined
-          ? scopesOfRole(role, kiosk)
-          : scopesOfGrants(
-              role,
-              group === undefined ? [] : (permissions.grants.get(group) ?? []),
-              permissions.overrides.get(row.id) ?? [],
-              kiosk,
-              behaviour(),
-            ),
-    })
+    if (permissions === undefined) return ({ role }) => scopesOfRole(role, kiosk)
+    const { defaultGroup, grants, overrides } = permissions
+    const shared = new Map<string, ScopeSet>()
+    return (row) => {
+      const role = row.role.toLowerCase()
+      const group = row.permission_group_id ?? defaultGroup
+      const own = overrides.get(row.id)
+      const key = `${group} ${role}`
+      const known = own === undefined ? shared.get(key) : undefined
+      if (known !== undefined) return known
+      const granted = group === undefined ? [] : (grants.get(group) ?? [])
+      const scopes = scopesOfGrants(role, granted, own ?? [], kiosk, behaviour())
+      if (own === undefined) shared.set(key, scopes)
+      return scopes
+    }
   }
+}
+
+function userRecord(row: UserRow, scopes: ScopeSet): UserRecord {
+  return Object.freeze({
+    id: String(row.id),
+    username: row.username,
+    role: row.role.toLowerCase(),
+    enabled: Boolean(row.enabled),
+    passwordHash: row.hashed_password?.startsWith(BCRYPT) ? row.hashed_password : undefined,
+    scopes,
+  })
 }
 
 const NOBODY: UserRow = {

@@ -178,6 +178,20 @@ for (const [name, fresh] of Object.entries(databases)) {
     t.equal(idOf(await one(sources.usersByName, 'vera')), 'ambiguous')
   })
 
+  t.test(
+    `${name}: users of one group hold one set, and hold it still when they are read again`,
+    async (t) => {
+      const { sources } = await filled(t, fresh, 2)
+      const setOf = async (id: string) => (await one(sources.usersById, id))?.scopes
+      const users = await sources.usersById.load(['2', '5', '6'], new Map())
+      t.ok(users.get('2')?.scopes)
+      t.equal(users.get('2')?.scopes, users.get('6')?.scopes)
+      t.not(users.get('2')?.scopes, users.get('5')?.scopes, 'who has rights of their own holds other ones')
+      t.equal(await setOf('2'), users.get('2')?.scopes)
+      t.equal(await setOf('5'), users.get('5')?.scopes)
+    },
+  )
+
   t.test(`${name}: five hundred names are one question`, async (t) => {
     const { sources } = await filled(t, fresh, 2)
     const names = Array.from({ length: 500 }, (_, i) => (i % 5 === 0 ? 'gus' : `nobody${i}`))
