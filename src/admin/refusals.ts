@@ -1,3 +1,4 @@
+import type { CredentialKind } from '../identity/credential.ts'
 import type { Denial } from '../pipeline/decision.ts'
 import { hintOf } from '../pipeline/hint.ts'
 import { readLine } from '../observe/line.ts'
@@ -31,8 +32,11 @@ const LONGEST_PATH = 500
 /** What is at hand of a refusal, for somebody who may ask for it; nobody does of most. */
 interface Kept {
   readonly id: string
+  readonly reason: Denial['reason']
   readonly rule: Denial['rule'] | undefined
   readonly principal: Denial['principal'] | undefined
+  /** Of the credential, which is not kept itself. */
+  readonly kind: CredentialKind | undefined
   readonly required: Denial['required'] | undefined
   readonly missing: Denial['missing'] | undefined
   readonly line: LineText
@@ -48,10 +52,21 @@ export class Refusals {
   #next = 0
 
   add(id: string, denial: Denial, line: LineText, now: number): void {
-    const { rule, principal, required, missing } = denial
-    const hint = hintOf(denial)
-    const kept = { id, rule, principal, required, missing, line: withShortPath(line), at: now, hint }
-    this.#kept[this.#next] = kept
+    const { reason, rule, principal, required, missing, hint } = denial
+    const kind = denial.credential?.kind
+    const short = withShortPath(line)
+    this.#kept[this.#next] = {
+      id,
+      reason,
+      rule,
+      principal,
+      kind,
+      required,
+      missing,
+      hint,
+      line: short,
+      at: now,
+    }
     this.#next = (this.#next + 1) % MOST
   }
 
@@ -69,7 +84,8 @@ function withShortPath(line: LineText): LineText {
   return JSON.stringify({ ...fields, path: path.slice(0, LONGEST_PATH) }).slice(1, -1)
 }
 
-function refusalOf({ rule, principal, required, missing, hint, line, at }: Kept): Refusal {
+function refusalOf(kept: Kept): Refusal {
+  const { rule, principal, required, missing, line, at } = kept
   return {
     time: new Date(at).toISOString(),
     line: readLine(line),
@@ -83,6 +99,6 @@ function refusalOf({ rule, principal, required, missing, hint, line, at }: Kept)
     held: principal && (principal.grant.kind === 'known' ? principal.grant.scopes.names : null),
     required,
     missing,
-    hint,
+    hint: hintOf(kept, kept.kind),
   }
 }

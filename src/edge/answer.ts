@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { Denial } from '../pipeline/decision.ts'
 import { hintOf } from '../pipeline/hint.ts'
 import { REASONS } from '../pipeline/reason.ts'
+import type { Reason } from '../pipeline/reason.ts'
 import type { AnswerStyle } from '../profiles/profile.ts'
 import { announcesBody } from '../request/headers.ts'
 import type { RawHeaders } from '../request/request.ts'
@@ -24,6 +25,7 @@ const RETRY_AFTER = 5
 /**
  * JSON always, never a page and never a redirect: apps read it. `detail` first, worded as the backend words it; what
  * machines read follows.
+ * @param requestId ours, so nothing in it needs escaping
  * @param cors headers that let a page of another origin read it
  */
 export function renderDenial(
@@ -32,47 +34,93 @@ export function renderDenial(
   style: AnswerStyle,
   cors: RawHeaders,
 ): Answer {
-  const { status, detail } = style.refusal(denial.reason) ?? REASONS[denial.reason]
-  const body = JSON.stringify({
-    detail,
-    // A concealed route must look like one that does not exist, to the byte.
-    ...(status !== 404 && {
-      reason: denial.reason,
-      required: denial.required,
-      missing: denial.missing,
-      hint: hintOf(denial),
-      request_id: requestId,
-    }),
-  })
+  const { reason, allow } = denial
+  const { status, detail } = style.refusal(reason) ?? REASONS[reason]
+  const { text, bytes } = beginningOf(denial, status, detail)
+  const end = status === 404 ? '' : `${requestId}"}`
   const headers = [
-    ...['Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(body))],
+    ...['Content-Type', 'application/json', 'Content-Length', String(bytes + end.length)],
     ...['Cache-Control', 'no-store', 'Vary', 'Authorization, Cookie', 'X-Request-Id', requestId],
-    ...['Postern-Reason', denial.reason === 'concealed' ? 'no_route' : denial.reason],
-    ...cors,
-    ...challenge(denial),
-    ...retryAfter(denial, status),
-    ...(denial.allow === undefined ? [] : ['Allow', denial.allow.join(', ')]),
-    ...(denial.deadSession === true && style.clearSession !== undefined
-      ? ['Set-Cookie', style.clearSession]
-      : []),
+    ...['Postern-Reason', reason === 'concealed' ? 'no_route' : reason],
   ]
-  return { status, headers, body }
+  if (cors.length > 0) headers.push(...cors)
+  const challenge = challengeOf(denial)
+  if (challenge !== undefined) headers.push('WWW-Authenticate', challenge)
+  const retryAfter = retryAfterOf(denial, status)
+  if (retryAfter !== undefined) headers.push('Retry-After', String(retryAfter))
+  if (allow !== undefined) headers.push('Allow', allow.join(', '))
+  if (denial.deadSession === true && style.clearSession !== undefined)
+    headers.push('Set-Cookie', style.clearSession)
+  return { status, headers, body: text + end }
 }
 
-function retryAfter(denial: Denial, status: number): RawHeaders {
-  const seconds = denial.retryAfter ?? (status === 503 || status === 429 ? RETRY_AFTER : undefined)
-  return seconds === undefined || status === 404 ? [] : ['Retry-After', String(seconds)]
+/** A body up to the request's id; all of it where no id is told. */
+interface Beginning {
+  readonly text: string
+  readonly bytes: number
+  readonly told: Told
+}
+
+/** What a refusal says besides its reason. */
+interface Told {
+  readonly status: number
+  readonly detail: string
+  readonly hint: string | undefined
+  readonly required: readonly string[] | undefined
+  readonly missing: readonly string[] | undefined
+}
+
+/** The latest of each reason: as a rule the next one is the same. */
+const latest = new Map<Reason, Beginning>()
+
+function beginningOf(denial: Denial, status: number, detail: string): Beginning {
+  const { reason, required, missing } = denial
+  const told = { status, detail, hint: hintOf(denial, denial.credential?.kind), required, missing }
+  const known = latest.get(reason)
+  if (known !== undefined && areSame(known.told, told)) return known
+  const text = beginningWith(reason, told)
+  const beginning = { text, bytes: Buffer.byteLength(text), told }
+  latest.set(reason, beginning)
+  return beginning
+}
+
+function beginningWith(reason: Reason, { status, detail, hint, required, missing }: Told): string {
+  // A concealed route must look like one that does not exist, to the byte.
+  if (status === 404) return JSON.stringify({ detail })
+  const fields = JSON.stringify({ detail, reason, required, missing, hint })
+  return `${fields.slice(0, -1)},"request_id":"`
+}
+
+function areSame(one: Told, other: Told): boolean {
+  return (
+    one.status === other.status &&
+    one.detail === other.detail &&
+    one.hint === other.hint &&
+    areSameNames(one.required, other.required) &&
+    areSameNames(one.missing, other.missing)
+  )
+}
+
+function areSameNames(one: readonly string[] | undefined, other: readonly string[] | undefined): boolean {
+  if (one === other) return true
+  return one?.length === other?.length && one?.every((name, i) => name === other?.[i]) === true
+}
+
+/** Seconds. */
+function retryAfterOf(denial: Denial, status: number): number | undefined {
+  if (status === 404) return undefined
+  return denial.retryAfter ?? (status === 503 || status === 429 ? RETRY_AFTER : undefined)
 }
 
 /** RFC 6750 §3. Never `Basic`: a browser would open its password box over the login page. */
-function challenge({ reason, credential, required = [] }: Denial): RawHeaders {
-  if (reason === 'no_credential') return ['WWW-Authenticate', 'Bearer']
+function challengeOf({ reason, credential, required = [] }: Denial): string | undefined {
+  if (reason === 'no_credential') return 'Bearer'
   if (reason === 'invalid_credential') {
     const isBearer = credential?.kind !== 'session' && credential?.kind !== 'basic'
-    return ['WWW-Authenticate', isBearer ? 'Bearer error="invalid_token"' : 'Bearer']
+    return isBearer ? 'Bearer error="invalid_token"' : 'Bearer'
   }
-  if (reason !== 'insufficient_scope') return []
-  return ['WWW-Authenticate', `Bearer error="insufficient_scope", scope="${required.join(' ')}"`]
+  if (reason !== 'insufficient_scope') return undefined
+  return `Bearer error="insufficient_scope", scope="${required.join(' ')}"`
 }
 
 /** Writes an answer. A body that is still coming is discarded within bounds, and the connection closed. */

@@ -1,14 +1,26 @@
 import type { CredentialKind, Mode } from '../identity/credential.ts'
 import type { Denial } from './decision.ts'
 import { REASONS } from './reason.ts'
+import type { Reason } from './reason.ts'
 
-/** What to do about a refusal: what its rule says, else what the credential makes of its reason, else the reason's own. */
-export function hintOf(denial: Denial): string | undefined {
-  return denial.hint ?? aboutCredential(denial) ?? REASONS[denial.reason].hint
+/** What of a refusal makes its hint. */
+type Hinted = { readonly [Name in 'hint' | 'principal' | 'missing']?: Denial[Name] | undefined } & {
+  readonly reason: Reason
 }
 
-function aboutCredential({ reason, credential, principal, missing }: Denial): string | undefined {
-  if (reason === 'invalid_credential') return credential && RENEWAL[credential.kind]
+/**
+ * What to do about a refusal: what its rule says, else what the credential makes of its reason, else the reason's own.
+ * @param kind of the credential that was looked at
+ */
+export function hintOf(refusal: Hinted, kind: CredentialKind | undefined): string | undefined {
+  return refusal.hint ?? aboutCredential(refusal, kind) ?? REASONS[refusal.reason].hint
+}
+
+function aboutCredential(
+  { reason, principal, missing }: Hinted,
+  kind: CredentialKind | undefined,
+): string | undefined {
+  if (reason === 'invalid_credential') return kind && RENEWAL[kind]
   if (reason !== 'insufficient_scope' || principal === undefined || missing === undefined) return undefined
   const { grant, mode } = principal
   if (grant.kind === 'deferred' && grant.within === undefined) return UNKNOWN_SCOPES
