@@ -31,16 +31,19 @@ export function refuse(
   if (answer.kind === 'insufficient') {
     return { ...deny('insufficient_scope'), ...about, required: answer.required, missing: answer.missing }
   }
-  return { ...unauthenticated(found, retryAfter), ...about }
+  return { ...unproven(found, retryAfter), ...about }
 }
 
 /** The refusal of somebody who is nobody. */
 export function unauthenticated(found: Authentication, retryAfter: number | undefined): Denial {
-  const about = aboutCredential(found)
-  if (retryAfter !== undefined) return { ...deny('too_many_attempts'), ...about, retryAfter }
-  if (found.kind !== 'rejected') return { ...deny('no_credential'), ...about }
+  return { ...unproven(found, retryAfter), ...aboutCredential(found) }
+}
+
+function unproven(found: Authentication, retryAfter: number | undefined): Denial {
+  if (retryAfter !== undefined) return { ...deny('too_many_attempts'), retryAfter }
+  if (found.kind !== 'rejected') return deny('no_credential')
   // Not 401: apps take that for the end of their credential, and throw away one that will be good again.
-  return { ...deny(found.rejection === 'blocked' ? 'blocked' : 'invalid_credential'), ...about }
+  return deny(found.rejection === 'blocked' ? 'blocked' : 'invalid_credential')
 }
 
 /** Counts a credential that was checked and found bad. @returns seconds until the next may be, where too many were */
@@ -53,12 +56,18 @@ export function noteFailure(
 }
 
 function aboutCredential(found: Authentication): Partial<Denial> {
-  if (found.kind === 'anonymous') return {}
-  const { principal, credential } = found
-  return {
-    ...(principal && { principal }),
-    ...(credential && { credential }),
-    ...(found.kind === 'rejected' && { rejection: found.rejection, deadSession: found.deadSession }),
+  switch (found.kind) {
+    case 'anonymous':
+      return {}
+    case 'principal': {
+      const { principal, credential } = found
+      return credential === undefined ? { principal } : { principal, credential }
+    }
+    case 'rejected': {
+      const { principal, credential, rejection, deadSession } = found
+      const about = { credential, rejection, deadSession }
+      return principal === undefined ? about : { principal, ...about }
+    }
   }
 }
 
