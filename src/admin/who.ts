@@ -61,6 +61,8 @@ export class Who {
   readonly #strangers = new LRUCache<string, Counted>({ max: MOST_STRANGERS, dispose })
   /** The entry of a principal's newest request: as a rule the next one's too. */
   readonly #newest = new WeakMap<Principal, Counted>()
+  /** That of the newest stranger; whoever has no credential comes again with the next request. */
+  #newestStranger: Counted | undefined
 
   permitted({ principal, credential, client, headers }: Permit, now: number): void {
     this.#count({ principal, credential, address: client.address, headers }, now)
@@ -96,8 +98,8 @@ export class Who {
 
   #entryOf(sighting: Sighting, agent: string): Counted {
     const { principal, address } = sighting
-    const newest = principal && this.#newest.get(principal)
-    if (newest?.isKept === true && newest.agent === agent && newest.address === address) return newest
+    const newest = principal === undefined ? this.#newestStranger : this.#newest.get(principal)
+    if (newest?.isKept === true && isOf(newest, sighting, agent)) return newest
     const entries = principal === undefined ? this.#strangers : this.#known
     const session = sessionOf(sighting)
     // None of them but the last can hold a line break, and that is the client's own word.
@@ -112,9 +114,15 @@ export class Who {
     const known = entries.get(key)
     const entry = known ?? newEntry(sighting, agent)
     if (known === undefined) entries.set(key, entry)
-    if (principal !== undefined) this.#newest.set(principal, entry)
+    if (principal === undefined) this.#newestStranger = entry
+    else this.#newest.set(principal, entry)
     return entry
   }
+}
+
+/** Of one principal, or of those who are nobody. */
+function isOf(entry: Counted, sighting: Sighting, agent: string): boolean {
+  return entry.agent === agent && entry.address === sighting.address && entry.mode === modeOf(sighting)
 }
 
 function modeOf({ principal, credential }: Sighting): string {

@@ -99,3 +99,38 @@ t.test('whoever follows is told of every decision, and of none after they are go
   ])
   t.same(recent.counts, { deny: { invalid_credential: 2 }, would_deny: { invalid_credential: 1 } })
 })
+
+t.test(
+  'strangers are told apart by address, program and kind of credential, in whatever order',
+  async (t) => {
+    const { recent, log } = recording()
+    const nobody: Denial = { kind: 'deny', reason: 'no_credential', rule }
+    const senders = [
+      [nobody, 'Argosy'],
+      [bad, 'Argosy'],
+      [bad, 'curl'],
+      [nobody, 'Argosy'],
+      [nobody, 'Argosy'],
+    ] as const
+    for (const [denial, agent] of senders)
+      log.denied(denial, 'id', requestOf('id', '/api/roms/1', agent), CONCLUDED)
+    log.denied(
+      nobody,
+      'id',
+      { ...requestOf('id'), client: { ...requestOf('id').client, address: '::1' } },
+      CONCLUDED,
+    )
+    const seen = recent.who
+      .list(0)
+      .map(({ mode, client, address, refused, reasons }) => [mode, client, address, refused, reasons])
+    t.same(
+      new Set(seen.map((each) => JSON.stringify(each))),
+      new Set([
+        JSON.stringify(['anonymous', 'Argosy', '192.0.2.1', 3, { no_credential: 3 }]),
+        JSON.stringify(['token', 'Argosy', '192.0.2.1', 1, { invalid_credential: 1 }]),
+        JSON.stringify(['token', 'curl', '192.0.2.1', 1, { invalid_credential: 1 }]),
+        JSON.stringify(['anonymous', 'Argosy', '::1', 1, { no_credential: 1 }]),
+      ]),
+    )
+  },
+)
