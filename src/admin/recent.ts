@@ -30,7 +30,7 @@ export class Recent implements DecisionRecord {
   }
 
   permitted(permit: Permit, line: () => LineText): void {
-    const { observed, client, requestId } = permit
+    const { observed, client } = permit
     const now = this.#clock.now()
     this.peers.note(client, now)
     if (observed === undefined) {
@@ -38,17 +38,17 @@ export class Recent implements DecisionRecord {
       if (this.#listeners.size > 0) this.#tell(line(), now)
     } else {
       this.who.denied('wouldDeny', observed, permit, now)
-      this.#refused('would_deny', requestId, observed, line(), now)
+      this.#refused('would_deny', observed, line(), now)
     }
   }
 
-  denied(denial: Denial, id: string, request: GatewayRequest | undefined, line: LineText): void {
+  denied(denial: Denial, request: GatewayRequest | undefined, line: LineText): void {
     const now = this.#clock.now()
     if (request !== undefined) {
       this.who.denied('refused', denial, request, now)
       this.peers.note(request.client, now)
     }
-    this.#refused('deny', id, denial, line, now)
+    this.#refused('deny', denial, line, now)
   }
 
   /** @param told of every line from now on. @returns what ends it */
@@ -57,10 +57,10 @@ export class Recent implements DecisionRecord {
     return () => this.#listeners.delete(told)
   }
 
-  #refused(decision: 'deny' | 'would_deny', id: string, denial: Denial, line: LineText, now: number): void {
+  #refused(decision: 'deny' | 'would_deny', denial: Denial, line: LineText, now: number): void {
     const counts = this.counts[decision]
     counts[denial.reason] = (counts[denial.reason] ?? 0) + 1
-    this.refusals.add(id, denial, line, now)
+    this.refusals.add(denial, line, now)
     this.#tell(line, now)
   }
 

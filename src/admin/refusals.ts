@@ -28,51 +28,85 @@ export interface Refusal {
 const MOST = 1_000
 /** Characters of a path; nobody needs more to know which it was. */
 const LONGEST_PATH = 500
+/** Bytes of a line that has its place beside the others. */
+const PLACE = 1_024
 
 /** What is at hand of a refusal, for somebody who may ask for it; nobody does of most. */
 interface Kept {
-  readonly id: string
-  readonly reason: Denial['reason']
-  readonly rule: Denial['rule'] | undefined
-  readonly principal: Denial['principal'] | undefined
+  reason: Denial['reason']
+  rule: Denial['rule'] | undefined
+  principal: Denial['principal'] | undefined
   /** Of the credential, which is not kept itself. */
-  readonly kind: CredentialKind | undefined
-  readonly required: Denial['required'] | undefined
-  readonly missing: Denial['missing'] | undefined
-  readonly line: LineText
+  kind: CredentialKind | undefined
+  required: Denial['required'] | undefined
+  missing: Denial['missing'] | undefined
+  hint: string | undefined
   /** Milliseconds since the epoch. */
-  readonly at: number
-  readonly hint: string | undefined
+  at: number
+  /** Bytes of its line in its place; 0 where it is too long for it. */
+  length: number
+  longLine: LineText | undefined
 }
 
-/** The latest refusals, by the id that their clients were told. */
+/**
+ * The latest refusals, by the id that their clients were told. Their lines stand in one buffer, and what is said of each is
+ * written over that of the oldest: a thousand lines that live on and are replaced all the time made the collector of
+ * garbage copy them again and again, an eighth of what a refusal cost.
+ */
 export class Refusals {
-  /** In a circle: the next one takes the place of the oldest. */
+  readonly #lines = Buffer.alloc(MOST * PLACE)
   readonly #kept: Kept[] = []
   #next = 0
 
-  add(id: string, denial: Denial, line: LineText, now: number): void {
-    const { reason, rule, principal, required, missing, hint } = denial
-    const kind = denial.credential?.kind
+  add(denial: Denial, line: LineText, now: number): void {
     const short = withShortPath(line)
-    this.#kept[this.#next] = {
-      id,
-      reason,
-      rule,
-      principal,
-      kind,
-      required,
-      missing,
-      hint,
-      line: short,
-      at: now,
-    }
+    const length = this.#write(short)
+    const kept = (this.#kept[this.#next] ??= emptyPlace())
+    kept.reason = denial.reason
+    kept.rule = denial.rule
+    kept.principal = denial.principal
+    kept.kind = denial.credential?.kind
+    kept.required = denial.required
+    kept.missing = denial.missing
+    kept.hint = denial.hint
+    kept.at = now
+    kept.length = length
+    kept.longLine = length === 0 ? short : undefined
     this.#next = (this.#next + 1) % MOST
   }
 
   get(id: string): Refusal | undefined {
-    const kept = this.#kept.find((one) => one.id === id)
-    return kept && refusalOf(kept)
+    for (const [place, kept] of this.#kept.entries()) {
+      const line = kept.longLine ?? this.#read(place, kept.length)
+      if (line.includes(id) && readLine(line)['id'] === id) return refusalOf(kept, line)
+    }
+    return undefined
+  }
+
+  /** @returns its bytes; 0 where there is no room for them */
+  #write(line: LineText): number {
+    // Of a character that needs two bytes or three there are few; whatever does not fit is kept as it is.
+    if (line.length * 3 > PLACE && Buffer.byteLength(line) > PLACE) return 0
+    return this.#lines.write(line, this.#next * PLACE)
+  }
+
+  #read(place: number, length: number): LineText {
+    return this.#lines.toString('utf8', place * PLACE, place * PLACE + length)
+  }
+}
+
+function emptyPlace(): Kept {
+  return {
+    reason: 'internal_error',
+    rule: undefined,
+    principal: undefined,
+    kind: undefined,
+    required: undefined,
+    missing: undefined,
+    hint: undefined,
+    at: 0,
+    length: 0,
+    longLine: undefined,
   }
 }
 
@@ -84,8 +118,8 @@ function withShortPath(line: LineText): LineText {
   return JSON.stringify({ ...fields, path: path.slice(0, LONGEST_PATH) }).slice(1, -1)
 }
 
-function refusalOf(kept: Kept): Refusal {
-  const { rule, principal, required, missing, line, at } = kept
+function refusalOf(kept: Kept, line: LineText): Refusal {
+  const { rule, principal, required, missing, at } = kept
   return {
     time: new Date(at).toISOString(),
     line: readLine(line),

@@ -28,11 +28,8 @@ export function createLogger(
 export interface DecisionRecord {
   /** @param line as it is logged; written when somebody asks for it */
   permitted(permit: Permit, line: () => LineText): void
-  /**
-   * @param id the request's
-   * @param request undefined for what could not be taken in
-   */
-  denied(denial: Denial, id: string, request: GatewayRequest | undefined, line: LineText): void
+  /** @param request undefined for what could not be taken in */
+  denied(denial: Denial, request: GatewayRequest | undefined, line: LineText): void
 }
 
 /**
@@ -67,7 +64,7 @@ export class DecisionLog {
 
   denied(denial: Denial, id: string, request: GatewayRequest | undefined, concluded: Concluded): void {
     const line = deniedLine(denial, id, request, concluded)
-    this.#record?.denied(denial, id, request, line)
+    this.#record?.denied(denial, request, line)
     const level = denial.cause === undefined ? 'info' : 'warn'
     if (this.#which !== 'off' && this.#writes(level)) this.#write(level, line)
   }

@@ -82,6 +82,36 @@ t.test('of a long path only the beginning is remembered, and nothing of the olde
   t.equal(recent.refusals.get('999')?.line['status'], 401)
 })
 
+t.test(
+  'a refusal is remembered whatever its line is made of, however long, beside its neighbours',
+  async (t) => {
+    const { recent, log } = recording()
+    const names = ['vera', 'жанна'.repeat(60), '游戏'.repeat(400), 'v'.repeat(5_000), 'gus']
+    const denial = (username: string): Denial => ({
+      ...bad,
+      principal: {
+        ...{
+          mode: 'token',
+          grant: { kind: 'deferred' },
+          expiresAt: undefined,
+          tokenId: '3',
+          deviceId: undefined,
+        },
+        owner: { subject: '1', username, role: undefined },
+      },
+    })
+    for (let round = 0; round < 300; round++)
+      for (const [i, name] of names.entries())
+        log.denied(denial(name), `${round}-${i}`, requestOf(`${round}-${i}`), CONCLUDED)
+    for (const [i, name] of names.entries()) {
+      t.equal(recent.refusals.get(`299-${i}`)?.line['user'], name)
+      t.equal(recent.refusals.get(`100-${i}`)?.line['user'], name)
+      t.equal(recent.refusals.get(`99-${i}`), undefined)
+    }
+    t.equal(recent.refusals.get('9-'), undefined, 'a part of an id is none')
+  },
+)
+
 t.test('whoever follows is told of every decision, and of none after they are gone', async (t) => {
   const { recent, log } = recording()
   const told: unknown[] = []
