@@ -5,7 +5,7 @@ import { nextTick } from 'node:process'
  * One entry of the queue of `process.nextTick`, kept for as long as the process lives. V8 forgets the hidden class of such
  * entries when a collection of garbage finds none of them alive, as some do while a program starts. The next entry is given
  * another class, and the code of `nextTick`, which had learnt the first one, then takes the slow way for ever: a microsecond
- * each time, three times for each forwarded request (Node 26; docs/performance.md). A kept entry keeps its class.
+ * each time, three times for each forwarded request (Node 26.10). A kept entry keeps its class.
  */
 export const keptTick: { readonly entry?: object } = keepTick()
 

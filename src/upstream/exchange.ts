@@ -4,7 +4,7 @@ import type { Permit } from '../pipeline/permit.ts'
 import { announcesBody } from '../request/headers.ts'
 import type { RawHeaders } from '../request/request.ts'
 import { Answer, type Flow } from './answer.ts'
-import { ClientGone, failureOf, isStaleConnection, type UpstreamFailure } from './failure.ts'
+import { ClientGone, failureOf, isBroken, isStaleConnection, type UpstreamFailure } from './failure.ts'
 import { valueOf } from './headers.ts'
 import type { Connection, Exchanger } from './http1/connection.ts'
 import type { ResponseHead } from './http1/head.ts'
@@ -96,11 +96,19 @@ export class Exchange implements Exchanger, Flow {
     try {
       this.#head = requestHead(this.method, target.value, headers, this.#sent)
     } catch (cause) {
-      return this.#finish({ kind: 'failed', reason: 'upstream_unreachable', cause })
+      return this.#refuse(cause)
     }
     this.#res.on('close', this.#onClientClose)
     this.#startedAt = this.#context.timing?.now() ?? 0
     this.#connection = this.#context.connections.start(this, false)
+  }
+
+  /** It cannot be written, and the upstream is not to blame. */
+  #refuse(cause: unknown): void {
+    const report: ForwardReport = { kind: 'failed', reason: 'upstream_unreachable', cause }
+    const settled = this.#observe('lost', [])
+    if (settled === undefined) this.#finish(report)
+    else void settled.then(() => this.#finish(report))
   }
 
   onReady(connection: Connection): void {
@@ -169,11 +177,16 @@ export class Exchange implements Exchanger, Flow {
 
   /** An idle connection that the upstream was closing: once more, on a new one, since others may be as old. */
   #retry(error: Error): boolean {
-    if (this.#retried || this.#begun || this.#upload !== undefined) return false
-    if (!isStaleConnection(error, this.method)) return false
+    if (this.#retried || this.#begun || !this.#maySendAgain(error)) return false
     this.#retried = true
     this.#connection = this.#context.connections.start(this, true)
     return true
+  }
+
+  /** What was not sent at all may be, whatever it is. */
+  #maySendAgain(error: Error): boolean {
+    if (this.#upload === undefined) return isStaleConnection(error, this.method)
+    return !this.#upload.hasBegun && isBroken(error)
   }
 
   #fail(cause: Error): void {
@@ -234,10 +247,19 @@ export class Exchange implements Exchanger, Flow {
     this.pause()
     const release = (): void => {
       this.#held = undefined
-      for (const step of held) step()
-      this.resume()
+      try {
+        for (const step of held) step()
+        this.resume()
+      } catch (error) {
+        this.#giveUp(error instanceof Error ? error : new Error(String(error)))
+      }
     }
     void settled.then(release)
+  }
+
+  #giveUp(error: Error): void {
+    if (this.#connection === undefined) this.onError(error)
+    else this.#connection.abort(error)
   }
 
   #sendContinue(): void {

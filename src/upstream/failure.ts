@@ -20,7 +20,12 @@ export function failureOf(error: unknown): UpstreamFailure {
 
 /** Whether the request may be sent once more: RFC 9110 §9.2.2, and only if nothing of an answer came. */
 export function isStaleConnection(error: unknown, method: string): boolean {
-  return SAFE.has(method) && STALE.has(codeOf(error))
+  return SAFE.has(method) && isBroken(error)
+}
+
+/** Whether the connection broke, or was closed. */
+export function isBroken(error: unknown): boolean {
+  return STALE.has(codeOf(error))
 }
 
 function codeOf(error: unknown): unknown {

@@ -10,6 +10,8 @@ export class Upload {
   readonly #isChunked: boolean
   #head = ''
   #connection: Connection | undefined
+  /** Something of the request has been sent. */
+  hasBegun = false
 
   /** @param isChunked the body goes up in chunks, since nobody said how long it is (RFC 9112 §7.1) */
   constructor(req: IncomingMessage, isChunked: boolean) {
@@ -17,7 +19,9 @@ export class Upload {
     this.#isChunked = isChunked
   }
 
+  /** Once more, on another connection, while nothing has been sent. */
   start(head: string, connection: Connection): void {
+    this.#req.off('data', this.#onData).off('end', this.#onEnd)
     this.#head = head
     this.#connection = connection
     this.#req.on('data', this.#onData).on('end', this.#onEnd).resume()
@@ -59,6 +63,7 @@ export class Upload {
     if (this.#head === '') return
     connection.send(this.#head, true)
     this.#head = ''
+    this.hasBegun = true
   }
 }
 

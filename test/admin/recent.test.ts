@@ -45,6 +45,22 @@ const bad: Denial = {
   credential: { kind: 'token', token: 'rmm_secret' },
 }
 
+function denialOf(username: string): Denial {
+  return {
+    ...bad,
+    principal: {
+      ...{
+        mode: 'token',
+        grant: { kind: 'deferred' },
+        expiresAt: undefined,
+        tokenId: '3',
+        deviceId: undefined,
+      },
+      owner: { subject: '1', username, role: undefined },
+    },
+  }
+}
+
 t.test(
   'a refusal is remembered as it is logged, with what to do about it and without its credential',
   async (t) => {
@@ -87,22 +103,9 @@ t.test(
   async (t) => {
     const { recent, log } = recording()
     const names = ['vera', 'жанна'.repeat(60), '游戏'.repeat(400), 'v'.repeat(5_000), 'gus']
-    const denial = (username: string): Denial => ({
-      ...bad,
-      principal: {
-        ...{
-          mode: 'token',
-          grant: { kind: 'deferred' },
-          expiresAt: undefined,
-          tokenId: '3',
-          deviceId: undefined,
-        },
-        owner: { subject: '1', username, role: undefined },
-      },
-    })
     for (let round = 0; round < 300; round++)
       for (const [i, name] of names.entries())
-        log.denied(denial(name), `${round}-${i}`, requestOf(`${round}-${i}`), CONCLUDED)
+        log.denied(denialOf(name), `${round}-${i}`, requestOf(`${round}-${i}`), CONCLUDED)
     for (const [i, name] of names.entries()) {
       t.equal(recent.refusals.get(`299-${i}`)?.line['user'], name)
       t.equal(recent.refusals.get(`100-${i}`)?.line['user'], name)

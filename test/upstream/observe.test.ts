@@ -110,6 +110,28 @@ t.test('an observer that fails holds nothing back: the change is a fact', async 
   t.strictSame(respond, [])
 })
 
+t.test('an answer that cannot be given once it is released ends its client, and nobody else', async (t) => {
+  const url = await httpBackend(t, (_req, res) => res.end('done'))
+  const observe: ResponseObserver = { before: () => 'identity_change', respond: () => Promise.resolve() }
+  const { port, report, upstream } = await gateway(t, url, { observe, responseHeaders: fail })
+  t.equal(await raw(port, get('/')), '')
+  t.match(await report(), { kind: 'cut', status: 200, cause: { message: 'sync' } })
+  t.equal(upstream.inFlight, 0)
+})
+
+t.test('an observed request that cannot be sent is lost', async (t) => {
+  const { observe, seen, release } = observer()
+  release()
+  const { upstream, failures } = upstreamFor(t, 'http://127.0.0.1:1', { observe })
+  const front = await httpBackend(t, (req, res) => {
+    const permit = permitFor(req, false, ['X', 'a\u010d\u010ab'])
+    upstream.forward(permit, req, res, (report) => res.writeHead(502).end(report.kind))
+  })
+  t.match(await raw(Number(new URL(front).port), get('/users')), /failed/)
+  t.strictSame(seen, [['/users', 'lost']])
+  t.strictSame(failures, [], 'by no fault of the upstream')
+})
+
 t.test('an observed request survives its client', async (t) => {
   const arrived = later()
   const answer = later()

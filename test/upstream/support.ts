@@ -92,7 +92,8 @@ const RULE: RouteRule = {
 
 const HOP = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade'])
 
-export function permitFor(req: IncomingMessage, upgrade = false): Permit {
+/** @param more headers that did not come with the request */
+export function permitFor(req: IncomingMessage, upgrade = false, more: readonly string[] = []): Permit {
   const method = req.method ?? 'GET'
   const target = parseTarget(req.url ?? '/', method, req.headers.host ?? '')
   if (!target.ok) throw new Error(target.fault)
@@ -101,6 +102,7 @@ export function permitFor(req: IncomingMessage, upgrade = false): Permit {
     const name = req.rawHeaders[i] ?? ''
     if (!HOP.has(name.toLowerCase())) headers.push(name, req.rawHeaders[i + 1] ?? '')
   }
+  headers.push(...more)
   const client = { address: '::1', peer: '::1', scheme: 'http', host: 'h', forwardedFor: '::1' } as const
   return issuePermit({
     requestId: String(req.headers['x-request-id'] ?? 'r'),

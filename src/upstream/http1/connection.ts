@@ -80,7 +80,7 @@ export class Connection {
   /** For an idle one. */
   take(exchanger: Exchanger): void {
     this.#exchanger = exchanger
-    exchanger.onReady(this)
+    this.#handOver(exchanger)
   }
 
   /**
@@ -104,12 +104,16 @@ export class Connection {
     this.#socket.cork()
     send(this)
     this.#socket.uncork()
-    const isFull = this.#socket.writableNeedDrain
-    if (isFull) this.#socket.once('drain', onDrain)
-    // Only an upstream that takes nothing keeps us waiting: a slow client is not its fault.
-    if (isFull) this.#awaitHead()
-    else if (this.#reading === 'head') this.deadline = Infinity
-    return !isFull
+    if (!this.#socket.writableNeedDrain) {
+      this.#awaitMoreOfRequest()
+      return true
+    }
+    this.#awaitHead()
+    this.#socket.once('drain', () => {
+      this.#awaitMoreOfRequest()
+      onDrain()
+    })
+    return false
   }
 
   /** The request is sent, whole. */
@@ -147,6 +151,12 @@ export class Connection {
     if (this.#reading === 'head') this.deadline = this.#owner.after(bounds.headersTimeout)
   }
 
+  /** Only an upstream that takes nothing keeps us waiting: a slow client is not its fault. */
+  #awaitMoreOfRequest(): void {
+    if (this.#reading === 'body') this.#awaitMore()
+    else if (this.#reading === 'head' && this.#isSending) this.deadline = Infinity
+  }
+
   #awaitMore(): void {
     const { bounds } = this.#owner
     if (this.#reading === 'body') this.deadline = this.#owner.after(bounds.bodyTimeout)
@@ -155,15 +165,22 @@ export class Connection {
 
   #onConnected(): void {
     this.#isConnected = true
-    this.#exchanger?.onReady(this)
+    if (this.#exchanger !== undefined) this.#handOver(this.#exchanger)
+  }
+
+  #handOver(exchanger: Exchanger): void {
+    // It may wait for its client before it sends anything, however long the connection was to be kept, or to be opened.
+    this.deadline = Infinity
+    exchanger.onReady(this)
   }
 
   #onBytes(bytes: Buffer): void {
+    const exchanger = this.#exchanger
     try {
       this.#read(bytes)
     } catch (error) {
-      // What is thrown behind the exchange is nobody's answer.
-      if (this.#exchanger === undefined) throw error
+      // What is thrown behind the exchange is nobody's answer, and not that of the next one's.
+      if (exchanger === undefined || this.#exchanger !== exchanger) throw error
       this.#fail(error instanceof Error ? error : new BadAnswer(String(error)))
     }
   }

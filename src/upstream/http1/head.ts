@@ -1,7 +1,7 @@
 /**
  * The head of an HTTP/1 response, read strictly: what two readers could understand differently is refused, since one of
  * them would take a part of one answer for the next (RFC 9112 §11.2). Node's parser (llhttp, strict) is the measure:
- * whatever it refuses is refused here; the tests hold both against each other.
+ * what is understood here, it understands alike; the tests hold both against each other.
  */
 
 import { isNamed } from '../../request/names.ts'

@@ -12,8 +12,8 @@ const WIDE = /[\u0100-\uffff]/
 
 /**
  * The head of a request as it goes on the wire, `Expect` aside, which is answered here (RFC 9110 §10.1.1).
- * @throws PosternError `internal` for what would not be one line each: the attack is a header, or a second request, in
- * the value of another (CWE-93, CWE-444); the client's own were read by a strict parser, but ours come from elsewhere
+ * @throws PosternError `internal` for what would be read otherwise: the attack is a header, or a second request, in the value of
+ * another (CWE-93, CWE-444); the client's own were read by a strict parser and cleaned, but ours come from elsewhere
  */
 export function requestHead(method: string, target: string, headers: RawHeaders, body: Sent): string {
   let head = `${method} ${target} HTTP/1.1\r\n`
@@ -22,10 +22,13 @@ export function requestHead(method: string, target: string, headers: RawHeaders,
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i] ?? ''
     if (isNamed(name, 'expect')) continue
+    // Beside ours it would be a second word on where the request ends.
+    if (isNamed(name, 'transfer-encoding') || isNamed(name, 'connection')) throw unfit()
     saysLength ||= isNamed(name, 'content-length')
     head += `${name}: ${headers[i + 1] ?? ''}\r\n`
     lines++
   }
+  if (saysLength && body === 'chunks') throw unfit()
   if (body === 'chunks') {
     head += 'Transfer-Encoding: chunked\r\n'
     lines++
@@ -34,9 +37,13 @@ export function requestHead(method: string, target: string, headers: RawHeaders,
     lines++
   }
   head += 'Connection: keep-alive\r\n\r\n'
-  if (WIDE.test(head) || count(head, '\n') !== lines + 1 || count(head, '\r') !== lines + 1)
-    throw new PosternError('internal', 'a header of the request is more than one line')
+  if (WIDE.test(head) || target.includes(' ') || head.includes('\0')) throw unfit()
+  if (count(head, '\n') !== lines + 1 || count(head, '\r') !== lines + 1) throw unfit()
   return head
+}
+
+function unfit(): PosternError {
+  return new PosternError('internal', 'the request would not be read as it is meant')
 }
 
 function count(text: string, char: string): number {

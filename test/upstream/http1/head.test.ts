@@ -188,6 +188,11 @@ t.test('a request’s head is one line for each header, and nothing can be writt
       [bad, 'x'],
     ])
       t.throws(() => requestHead('GET', '/', pair, 'nothing'), { code: 'internal' }, JSON.stringify(pair))
-  t.throws(() => requestHead('GET', '/ HTTP/1.1\r\nX: y', [], 'nothing'), { code: 'internal' })
+  for (const target of ['/ HTTP/1.1\r\nX: y', '/ HTTP/1.1'])
+    t.throws(() => requestHead('GET', target, [], 'nothing'), { code: 'internal' })
+  t.throws(() => requestHead('GET', '/', ['X', 'a\0'], 'nothing'), { code: 'internal' })
+  for (const name of ['Transfer-Encoding', 'connection'])
+    t.throws(() => requestHead('POST', '/', [name, 'chunked'], 'nothing'), { code: 'internal' }, name)
+  t.throws(() => requestHead('POST', '/', ['content-length', '3'], 'chunks'), { code: 'internal' })
   t.end()
 })

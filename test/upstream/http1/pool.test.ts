@@ -5,6 +5,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import t from 'tap'
+import { ConnectionPool } from '../../../src/upstream/http1/pool.ts'
 import { closed, gateway, get, later, perRequest, portOf, raw, rawBackend, until } from '../support.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
@@ -94,35 +95,115 @@ t.test('an upstream that stops inside its answer is given up', async (t) => {
   t.match(await report(), { kind: 'cut', status: 200, cause: { code: 'ETIMEDOUT' } })
 })
 
-t.test(
-  'an upstream that does not take the upload is given up, a client that is slow is waited for',
-  async (t) => {
-    const url = await rawBackend(t, (socket) => socket.pause())
-    const { port, failures } = await gateway(t, url, { headersTimeout: 100 })
-    const stuck = raw(port, Buffer.concat([Buffer.from(post(50_000_000)), Buffer.alloc(50_000_000)]))
-    t.match(await stuck, /^HTTP\/1\.1 504 /)
-    t.strictSame(failures, ['upstream_timeout'])
+t.test('an upstream that does not take the upload is given up', async (t) => {
+  const url = await rawBackend(t, (socket) => socket.pause())
+  const { port, failures } = await gateway(t, url, { headersTimeout: 100 })
+  const stuck = raw(port, Buffer.concat([Buffer.from(post(50_000_000)), Buffer.alloc(50_000_000)]))
+  t.match(await stuck, /^HTTP\/1\.1 504 /)
+  t.strictSame(failures, ['upstream_timeout'])
+})
 
-    const seen = later()
-    const patient = await rawBackend(t, (socket) => {
-      let got = ''
+/** Resolves after so many milliseconds by the clock that a request to a silent upstream is given up by. */
+async function aWhile(test: Pick<typeof t, 'teardown'>, milliseconds: number): Promise<void> {
+  const silent = await rawBackend(test, (socket) => socket.resume())
+  await raw((await gateway(test, silent, { headersTimeout: milliseconds })).port, get('/'))
+}
+
+t.test('a client that is slow with its upload is waited for, longer than an upstream would be', async (t) => {
+  const brief = { connectTimeout: 50, headersTimeout: 50, keepAliveTimeout: 50 }
+  const pieces = {
+    'before its body': ['', 'one', 'two'],
+    'inside its body': ['one', 'two'],
+  }
+  for (const [what, [first = '', ...rest]] of Object.entries(pieces)) {
+    const total = first.length + rest.join('').length
+    let got = 0
+    let arrived = later()
+    const url = await rawBackend(t, (socket) => {
       socket.on('data', (chunk: Buffer) => {
-        got += chunk.toString('latin1')
-        if (got.endsWith('one')) seen.resolve()
-        if (got.endsWith('onetwo')) socket.write(OK)
+        const end = chunk.indexOf('\r\n\r\n')
+        if (chunk.includes('GET /warm')) return void socket.write(OK)
+        got += end === -1 ? chunk.length : chunk.length - end - 4
+        if (got >= first.length) arrived.resolve()
+        if (got === total) socket.write(OK)
       })
     })
-    const slow = await gateway(t, patient, { headersTimeout: 20 })
-    const client = connect(slow.port, '127.0.0.1')
-    client.write(`${post(6)}one`)
-    await seen.promise
-    // Three times as long as an answer may take, by the clock of another request.
-    const silent = await rawBackend(t, (socket) => socket.resume())
-    await raw((await gateway(t, silent, { headersTimeout: 60 })).port, get('/'))
-    client.write('two')
+    const { port, failures } = await gateway(t, url, brief)
+    for (const warm of [false, true]) {
+      got = 0
+      arrived = later()
+      if (warm) await raw(port, get('/warm'))
+      const client = connect(port, '127.0.0.1')
+      client.write(`${post(total)}${first}`)
+      if (first !== '') await arrived.promise
+      for (const piece of rest) {
+        await aWhile(t, 200)
+        client.write(piece)
+      }
+      t.match(await until(client, 'ok'), /^HTTP\/1\.1 200 /, `${what}, ${warm ? 'used' : 'new'} connection`)
+      client.destroy()
+    }
+    t.strictSame(failures, [], what)
+  }
+})
+
+t.test('an upstream that has taken all there was is not waited for', async (t) => {
+  const url = await rawBackend(t, (socket) => {
+    let got = 0
+    socket.on('data', (chunk: Buffer) => (got += chunk.length) >= 200_005 && socket.write(OK))
+  })
+  const times = { connectTimeout: 5_000, headersTimeout: 50, bodyTimeout: 5_000, keepAliveTimeout: 5_000 }
+  const pool = new ConnectionPool(url, { ...times, maxHeaderSize: 8_192 })
+  t.teardown(() => pool.destroy())
+  const drained = later()
+  const ended = later<Error | undefined>()
+  const connection = pool.start(
+    {
+      method: 'POST',
+      onReady: (ready) => {
+        ready.send('head', true)
+        const takesMore = ready.together((to) => to.sendPiece(Buffer.alloc(200_000)), drained.resolve)
+        t.notOk(takesMore)
+      },
+      onBegun: () => undefined,
+      onHead: () => undefined,
+      onData: () => undefined,
+      onEnd: () => ended.resolve(undefined),
+      onError: ended.resolve,
+    },
+    false,
+  )
+  await drained.promise
+  await aWhile(t, 200)
+  connection.together((to) => to.sendPiece('.'), drained.resolve)
+  connection.sent()
+  t.equal(await ended.promise, undefined)
+})
+
+t.test(
+  'an upload whose connection closes before anything of it was sent goes by another one, once',
+  async (t) => {
+    const seen: string[] = []
+    const sockets: Socket[] = []
+    const url = await rawBackend(t, (socket) => {
+      sockets.push(socket)
+      perRequest(socket, (head) => {
+        seen.push(head.slice(0, head.indexOf(' ')))
+        return OK
+      })
+    })
+    const { port, upstream, failures } = await gateway(t, url)
+    await raw(port, get('/'))
+    const client = connect(port, '127.0.0.1')
+    client.write(post(3))
+    while (upstream.inFlight === 0) await new Promise(setImmediate)
+    sockets[0]?.end()
+    while (sockets.length < 2) await new Promise(setImmediate)
+    client.write('abc')
     t.match(await until(client, 'ok'), /^HTTP\/1\.1 200 /)
     client.destroy()
-    t.strictSame(slow.failures, [])
+    t.strictSame(seen, ['GET', 'POST'])
+    t.strictSame(failures, [])
   },
 )
 
