@@ -8,7 +8,7 @@ import type { Task } from './cost/load.ts'
 import { percentile } from './results.ts'
 
 // Written by the bench that starts this process.
-const { url, headers, status, tokens, ms, connections } = JSON.parse(process.argv[2] ?? '') as Task
+const { url, headers, status, tokens, first, ms, connections } = JSON.parse(process.argv[2] ?? '') as Task
 const { origin, pathname } = new URL(url)
 const pool = new Pool(origin, { connections })
 const until = performance.now() + ms
@@ -18,7 +18,7 @@ const times: number[] = []
 
 async function one(): Promise<void> {
   const sent =
-    tokens === 0 ? headers : { ...headers, authorization: `Bearer ${tokenText(requests % tokens)}` }
+    tokens === 0 ? headers : { ...headers, authorization: `Bearer ${tokenText((first + requests) % tokens)}` }
   const began = performance.now()
   const { statusCode, body } = await pool.request({ method: 'GET', path: pathname, headers: sent })
   await body.dump()

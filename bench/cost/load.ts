@@ -25,26 +25,35 @@ export interface Task {
   readonly status: number
   /** As many client tokens in turn, in place of the credential; 0 for none. */
   readonly tokens: number
+  /** The number of the first of them. */
+  readonly first: number
   readonly ms: number
   readonly connections: number
 }
+
+/** How many requests each case has had: its tokens go on from there, or the same few would be presented again and again. */
+const presented = new Map<Case, number>()
 
 /** Sends what the case says, over connections that are kept. */
 export async function load(one: Case, port: number, ms: number, pin: readonly string[]): Promise<Load> {
   const { headers = CREDENTIAL, path = '/api/roms/1', status = 200, tokens = 0 } = one
   const url = `http://127.0.0.1:${port}${path}`
-  const task = { url, headers: { ...APP, ...headers }, status, tokens, ms, connections: CONNECTIONS }
-  return hasWrk ? wrk(task, pin) : own(task, pin)
+  const before = presented.get(one) ?? 0
+  const first = tokens === 0 ? 0 : before % tokens
+  const task = { url, headers: { ...APP, ...headers }, status, tokens, first, ms, connections: CONNECTIONS }
+  const result = await (hasWrk ? wrk(task, pin) : own(task, pin))
+  presented.set(one, before + result.requests)
+  return result
 }
 
 async function wrk(task: Task, pin: readonly string[]): Promise<Load> {
-  const { url, headers, status, tokens, ms, connections } = task
+  const { url, headers, status, tokens, first, ms, connections } = task
   const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const seconds = Math.max(1, Math.round(ms / 1000))
   const script = tokens === 0 ? [] : ['-s', join(import.meta.dirname, 'tokens.lua')]
   const command = [
     ...[...pin, 'wrk', '--latency', '-t1', `-c${connections}`, `-d${seconds}s`, ...script, ...fields, url],
-    ...(tokens === 0 ? [] : ['--', String(tokens)]),
+    ...(tokens === 0 ? [] : ['--', String(tokens), String(first)]),
   ]
   const output = await run(command, ms + 20_000)
   const requests = Number(/(\d+) requests in/.exec(output)?.[1])

@@ -1,8 +1,8 @@
--- Presents so many client tokens in turn: wrk -s tokens.lua URL -- COUNT. Their text is that of tokenText().
+-- Presents so many client tokens in turn: wrk -s tokens.lua URL -- COUNT FIRST. Their text is that of tokenText().
 local count, next_one = 1, 0
 
 function init(args)
-  count = tonumber(args[1])
+  count, next_one = tonumber(args[1]), tonumber(args[2])
 end
 
 function request()
