@@ -8,7 +8,7 @@ import { chain } from '../pipeline/maybe.ts'
 import type { MaybePromise } from '../pipeline/outcome.ts'
 import type { Permit } from '../pipeline/permit.ts'
 import type { Reason } from '../pipeline/reason.ts'
-import { deny } from '../pipeline/refuse.ts'
+import { deny, internalError } from '../pipeline/refuse.ts'
 import type { Router } from '../pipeline/rule.ts'
 import type { AnswerStyle } from '../profiles/profile.ts'
 import type { ClientResolver } from '../request/client.ts'
@@ -227,10 +227,6 @@ function concluded(report: ForwardReport | UpgradeReport, ms: number): Concluded
     case 'failed':
       return { status: undefined, ms, ended: report.reason, cause: report.cause }
   }
-}
-
-function internalError(cause: unknown): Denial {
-  return { ...deny('internal_error'), cause }
 }
 
 function denialOf(intake: Extract<Intake, { ok: false }>): Denial {

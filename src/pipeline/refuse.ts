@@ -13,6 +13,11 @@ export function deny(reason: Reason): Denial {
   return { kind: 'deny', reason }
 }
 
+/** For what was thrown where nothing should be. */
+export function internalError(cause: unknown): Denial {
+  return { ...deny('internal_error'), cause }
+}
+
 /** Why a request is refused on a rule: on one that is concealed, as if there were none. */
 export function openly(rule: RouteRule, reason: Reason): Denial {
   return deny(rule.conceal ? 'concealed' : reason)

@@ -1,24 +1,13 @@
 import t from 'tap'
 import { Recent } from '../../src/admin/recent.ts'
-import { ScopeSet } from '../../src/identity/scope.ts'
 import { createLogger, DecisionLog } from '../../src/observe/log.ts'
 import type { Denial } from '../../src/pipeline/decision.ts'
 import { issuePermit } from '../../src/pipeline/permit.ts'
-import type { RouteRule } from '../../src/pipeline/rule.ts'
 import type { GatewayRequest } from '../../src/request/request.ts'
 import { virtualClock } from '../support/clock.ts'
+import { rule as ruleOf } from '../support/routes.ts'
 
-const rule: RouteRule = {
-  template: '/api/roms/{id}',
-  methods: ['GET', 'HEAD'],
-  requirement: { kind: 'scopes', scopes: ScopeSet.of(['roms.read']) },
-  origin: 'document',
-  conceal: false,
-  socket: false,
-  input: [],
-  backendChecksScopes: false,
-  hint: undefined,
-}
+const rule = ruleOf('/api/roms/{id}', 'roms.read', { methods: ['GET', 'HEAD'] })
 const CONCLUDED = { status: 401, ms: 1 }
 
 function requestOf(id: string, path = '/api/roms/1', agent = 'Argosy'): GatewayRequest {

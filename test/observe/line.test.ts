@@ -11,6 +11,7 @@ import type { Permit } from '../../src/pipeline/permit.ts'
 import { REASONS } from '../../src/pipeline/reason.ts'
 import type { Reason } from '../../src/pipeline/reason.ts'
 import type { GatewayRequest } from '../../src/request/request.ts'
+import { rule as ruleOf } from '../support/routes.ts'
 
 /** Every UTF-16 code unit, halves of surrogate pairs alone too, and those often that JSON has its own way of writing. */
 const text = fc.oneof(
@@ -22,20 +23,9 @@ const text = fc.oneof(
 const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
   fc.option(arbitrary, { nil: undefined })
 
-const rule = fc.tuple(fc.oneof(text, fc.constantFrom('/api/{code}', '/pair/{pairing_code}/x'))).map(
-  ([template]) =>
-    ({
-      template,
-      methods: '*',
-      requirement: { kind: 'public' },
-      origin: 'document',
-      conceal: false,
-      socket: false,
-      input: [],
-      backendChecksScopes: false,
-      hint: undefined,
-    }) as const,
-)
+const rule = fc
+  .oneof(text, fc.constantFrom('/api/{code}', '/pair/{pairing_code}/x'))
+  .map((template) => ruleOf(template, 'public'))
 
 const principal = fc
   .record({ mode: fc.constantFrom(...MODES), username: maybe(text), tokenId: maybe(text) })

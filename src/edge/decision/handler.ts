@@ -10,7 +10,7 @@ import type { MaybePromise } from '../../pipeline/outcome.ts'
 import type { Observe } from '../../pipeline/observe.ts'
 import type { Permit } from '../../pipeline/permit.ts'
 import type { Reason } from '../../pipeline/reason.ts'
-import { deny } from '../../pipeline/refuse.ts'
+import { deny, internalError } from '../../pipeline/refuse.ts'
 import type { AnswerStyle } from '../../profiles/profile.ts'
 import { valuesOf } from '../../request/headers.ts'
 import type { GatewayRequest } from '../../request/request.ts'
@@ -210,10 +210,6 @@ export class DecisionHandler implements Handler {
   #since({ startedAt }: Asked): number {
     return this.#options.clock.monotonic() - startedAt
   }
-}
-
-function internalError(cause: unknown): Denial {
-  return { ...deny('internal_error'), cause }
 }
 
 function rewritingOf(header: string): Denial {

@@ -1,10 +1,10 @@
+import type { Socket } from 'node:net'
 import { ConnectionLost, TookTooLong } from '../failure.ts'
 import { ChunkReader } from './chunks.ts'
 import { BadAnswer, HeadReader } from './head.ts'
 import type { ResponseHead } from './head.ts'
 import { open } from './open.ts'
 import type { Origin } from './open.ts'
-import type { Socket } from 'node:net'
 
 /** What one connection may take. Milliseconds and bytes. */
 export interface ConnectionBounds {

@@ -83,7 +83,7 @@ export function parseHead(text: string, method: string): ResponseHead {
   return {
     status,
     reason: statusLine.slice(13),
-    headers: endToEnd(headers, framers.connection),
+    headers: unlessNamed(headers, framers.connection),
     length: framers.length,
     framing: framingOf(status, method, framers),
     persistent: isPersistent(framers.connection, isOld),
@@ -116,7 +116,7 @@ function noteHop(framers: Framers, name: string, value: string): void {
 }
 
 /** Less what `Connection` names (RFC 9110 §7.6.1): nothing, as a rule. */
-function endToEnd(headers: string[], connection: string | undefined): string[] {
+function unlessNamed(headers: string[], connection: string | undefined): string[] {
   const isNamedHop = namedBy(connection)
   return isNamedHop === undefined
     ? headers
