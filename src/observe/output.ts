@@ -10,6 +10,7 @@ export const STANDARD_OUTPUT = 1
 const MOST = 8_192
 /** Bytes that Linux writes into a pipe in one piece, whoever else writes there (PIPE_BUF, POSIX write(2)). */
 const UNBROKEN = 4_096
+const LINES = /[^\n]*\n/g
 /** Milliseconds. */
 const LONGEST = 100
 
@@ -21,22 +22,21 @@ const LONGEST = 100
  */
 export function buffered(to: number | string, shared = false): LogOutput {
   const file = pino.destination({ dest: to, sync: true })
+  const most = shared ? UNBROKEN : MOST
   let kept = ''
-  let keptBytes = 0
   const flush = (): void => {
     if (kept === '') return
-    file.write(kept)
+    // As a rule a line has as many bytes as characters.
+    if (shared && Buffer.byteLength(kept) > UNBROKEN)
+      for (const line of kept.match(LINES) ?? []) file.write(line)
+    else file.write(kept)
     kept = ''
-    keptBytes = 0
   }
   setInterval(flush, LONGEST).unref()
   return {
     write(line) {
-      const bytes = shared ? Buffer.byteLength(line) : 0
-      if (keptBytes + bytes > UNBROKEN) flush()
+      if (kept.length + line.length > most) flush()
       kept += line
-      keptBytes += bytes
-      if (kept.length >= MOST) flush()
     },
     flushSync() {
       flush()
