@@ -2,6 +2,8 @@ import type { RouteRule } from '../pipeline/rule.ts'
 import { valuesOf } from '../request/headers.ts'
 import type { RawHeaders } from '../request/request.ts'
 
+const KEPT = /(?:^|,)\s*(?:private|no-store)\s*(?:,|$)/i
+
 /**
  * Of an answer to a permitted request, the header that keeps it from everybody else. A shared cache may store by its own
  * rules what came without `Cache-Control` and with a cookie (RFC 9111 §4.2.2), and a backend that calls public what the
@@ -9,7 +11,6 @@ import type { RawHeaders } from '../request/request.ts'
  */
 export function keptPrivate({ requirement }: RouteRule, answer: RawHeaders): RawHeaders {
   if (requirement.kind === 'public') return []
-  const directives = valuesOf(answer, 'cache-control').flatMap((value) => value.toLowerCase().split(','))
-  const isKept = directives.some((directive) => /^\s*(?:private|no-store)\s*$/.test(directive))
+  const isKept = valuesOf(answer, 'cache-control').some((value) => KEPT.test(value))
   return isKept ? [] : ['Cache-Control', 'private']
 }
