@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Denial } from '../pipeline/decision.ts'
@@ -6,6 +5,7 @@ import { hintOf } from '../pipeline/hint.ts'
 import { REASONS } from '../pipeline/reason.ts'
 import type { Reason } from '../pipeline/reason.ts'
 import type { AnswerStyle } from '../profiles/profile.ts'
+import type { IncomingRequest, OutgoingResponse } from '../request/exchange.ts'
 import { announcesBody } from '../request/headers.ts'
 import type { RawHeaders } from '../request/request.ts'
 import { discardThenEnd } from '../upstream/discard.ts'
@@ -124,13 +124,13 @@ function challengeOf({ reason, credential, required = [] }: Denial): string | un
 }
 
 /** Writes an answer. A body that is still coming is discarded within bounds, and the connection closed. */
-export function sendAnswer(answer: Answer, req: IncomingMessage, res: ServerResponse): void {
-  const unread = !req.complete && announcesBody(req.rawHeaders)
-  if (unread) res.shouldKeepAlive = false
-  res.writeHead(answer.status, [...answer.headers])
+export function sendAnswer(answer: Answer, req: IncomingRequest, res: OutgoingResponse): void {
+  const unread = req.complete || !announcesBody(req.rawHeaders) ? undefined : req
+  if (unread !== undefined) res.shouldKeepAlive = false
+  res.writeHead(answer.status, undefined, [...answer.headers])
   const body = req.method === 'HEAD' ? '' : answer.body
-  if (unread) discardThenEnd(req, res, body === '' ? undefined : Buffer.from(body))
-  else res.end(body)
+  if (unread === undefined) res.end(body, 'utf8')
+  else discardThenEnd(unread, res, body === '' ? undefined : Buffer.from(body))
 }
 
 /** The same on a bare socket, where no response object exists: refused upgrades and what the parser rejects. */

@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { IncomingRequest, OutgoingResponse } from '../request/exchange.ts'
 
 /** Requests that may wait behind one that is being answered. More is nothing that a client does who reads answers. */
 const MOST_PIPELINED = 64
@@ -7,14 +7,14 @@ const MOST_PIPELINED = 64
 /** What is under way on one client connection: requests may come before the answers to earlier ones are over. */
 export class Conversation {
   /** The last answer begun. */
-  #answer: ServerResponse | undefined
-  #last: IncomingMessage | undefined
+  #answer: OutgoingResponse | undefined
+  #last: IncomingRequest | undefined
   #behind = 0
   /** That have come. */
   requests = 0
 
   /** @returns whether it may be handled: nothing is that comes behind the last request, or too far ahead of its answer */
-  begin(req: IncomingMessage, res: ServerResponse): boolean {
+  begin(req: IncomingRequest, res: OutgoingResponse): boolean {
     if (this.#last !== undefined) {
       if (this.#last !== req) return false
       res.shouldKeepAlive = false
@@ -36,7 +36,7 @@ export class Conversation {
    * After a request whose `Upgrade` is ignored Node drops what else came with it, and would read what comes later as a
    * new request: a body, say, that the client was told to send. So this one is the last on its connection.
    */
-  endWith(req: IncomingMessage): void {
+  endWith(req: IncomingRequest): void {
     this.#last ??= req
   }
 

@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../identity/clock.ts'
 import type { Concluded, DecisionLog } from '../observe/log.ts'
@@ -12,6 +11,7 @@ import { deny, internalError } from '../pipeline/refuse.ts'
 import type { Router } from '../pipeline/rule.ts'
 import type { AnswerStyle } from '../profiles/profile.ts'
 import type { ClientResolver } from '../request/client.ts'
+import type { IncomingRequest, OutgoingResponse } from '../request/exchange.ts'
 import { hostOf } from '../request/headers.ts'
 import type { GatewayRequest } from '../request/request.ts'
 import { parseTarget } from '../request/target.ts'
@@ -25,16 +25,11 @@ import { asksForWebSocket, takeIn } from './intake.ts'
 import type { Intake } from './intake.ts'
 import { Undecided } from './undecided.ts'
 
-/** What came of a request to one of our own paths; `served`: it is answered already. */
-export type OwnOutcome =
-  Denial | { readonly kind: 'answer'; readonly answer: Answer } | { readonly kind: 'served' }
+/** What came of a request to one of our own paths. */
+export type OwnOutcome = Denial | { readonly kind: 'answer'; readonly answer: Answer }
 
 /** Answers what is ours to answer; `undefined` for a path that is not ours. */
-export type OwnEndpoint = (
-  request: GatewayRequest,
-  req: IncomingMessage,
-  res: ServerResponse,
-) => MaybePromise<OwnOutcome> | undefined
+export type OwnEndpoint = (request: GatewayRequest) => MaybePromise<OwnOutcome> | undefined
 
 export interface HandlerOptions {
   readonly decide: Decide
@@ -74,29 +69,25 @@ export class EdgeHandler {
     this.#options = options
   }
 
-  /** @param expectsContinue the client waits for `100 Continue` before it sends its body */
-  handle(req: IncomingMessage, res: ServerResponse, expectsContinue = false): void {
+  /** @param sendContinue where the client waits for `100 Continue` before it sends its body */
+  handle(req: IncomingRequest, res: OutgoingResponse, sendContinue?: () => void): void {
     const intake = takeIn(req, false, this.#options)
     const arrival = this.#arrival(intake, (answer) => sendAnswer(answer, req, res))
     if (!intake.ok) return this.#refuse(arrival, denialOf(intake))
     const { request } = intake
     const act = (found: OwnOutcome | Decision): void => {
-      if (found.kind === 'permit') this.#forward(arrival, found.permit, req, res, expectsContinue)
+      if (found.kind === 'permit') this.#forward(arrival, found.permit, req, res, sendContinue)
       else if (found.kind === 'deny') this.#refuse(arrival, found)
-      else if (found.kind === 'answer') arrival.reply(found.answer)
+      else arrival.reply(found.answer)
     }
-    const outcome = this.#outcomeOf(request, req, res)
+    const outcome = this.#outcomeOf(request)
     if (outcome instanceof Promise) this.#undecided.track(outcome.catch(internalError).then(act))
     else act(outcome)
   }
 
-  #outcomeOf(
-    request: GatewayRequest,
-    req: IncomingMessage,
-    res: ServerResponse,
-  ): MaybePromise<OwnOutcome | Decision> {
+  #outcomeOf(request: GatewayRequest): MaybePromise<OwnOutcome | Decision> {
     try {
-      return this.#options.own(request, req, res) ?? this.#options.decide(request)
+      return this.#options.own(request) ?? this.#options.decide(request)
     } catch (error) {
       return internalError(error)
     }
@@ -107,7 +98,7 @@ export class EdgeHandler {
   }
 
   /** Whether an upgrade is wanted on a route that has sockets; any other `Upgrade` is ignored (RFC 9110 §7.8 allows it). */
-  mayUpgrade(req: IncomingMessage): boolean {
+  mayUpgrade(req: IncomingRequest): boolean {
     if (!asksForWebSocket(req)) return false
     const parsed = parseTarget(req.url ?? '', 'GET', hostOf(req.rawHeaders) ?? '')
     if (!parsed.ok) return false
@@ -119,7 +110,7 @@ export class EdgeHandler {
     return false
   }
 
-  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  upgrade(req: IncomingRequest, socket: Duplex, head: Buffer): void {
     // Until the way is open nobody else listens for the client's troubles.
     socket.on('error', () => socket.destroy())
     const intake = takeIn(req, true, this.#options)
@@ -142,7 +133,7 @@ export class EdgeHandler {
   }
 
   /** For an `Expect` that cannot be met (RFC 9110 §10.1.1). */
-  refuseExpectation(req: IncomingMessage, res: ServerResponse): void {
+  refuseExpectation(req: IncomingRequest, res: OutgoingResponse): void {
     this.#refuse(
       this.#nameless((answer) => sendAnswer(answer, req, res)),
       deny('expectation_failed'),
@@ -169,9 +160,9 @@ export class EdgeHandler {
   #forward(
     arrival: Arrival,
     permit: Permit,
-    req: IncomingMessage,
-    res: ServerResponse,
-    expectsContinue: boolean,
+    req: IncomingRequest,
+    res: OutgoingResponse,
+    sendContinue: (() => void) | undefined,
   ): void {
     const { upstream, metrics, cors, log, onAnswer } = this.#options
     metrics.permitted(permit)
@@ -186,7 +177,7 @@ export class EdgeHandler {
         arrival.reply(this.#render(arrival, deny(report.reason)))
       log.permitted(permit, concluded(report, this.#since(arrival)))
     }
-    upstream.forward(permit, req, res, done, expectsContinue)
+    upstream.forward(permit, req, res, done, sendContinue)
   }
 
   #open(arrival: Arrival, permit: Permit, socket: Duplex, head: Buffer): void {

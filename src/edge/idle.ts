@@ -6,6 +6,7 @@ const BETWEEN = { most: 5_000, least: 10 }
 
 interface Watched {
   readonly conversation: Conversation
+  readonly onLook: () => void
   /** Requests that had come when it was last looked at. */
   requests: number
   /** When it was first seen idle since. Milliseconds. */
@@ -22,14 +23,18 @@ export class IdleConnections {
   readonly #watched = new Map<Socket, Watched>()
   #timer: NodeJS.Timeout | undefined
 
-  /** @param longest milliseconds, or up to a quarter more */
-  constructor(longest: number) {
+  /**
+   * @param longest milliseconds, or up to a quarter more
+   * @param between two looks, milliseconds at most
+   */
+  constructor(longest: number, between: number) {
     this.#longest = longest
-    this.#between = Math.max(BETWEEN.least, Math.min(BETWEEN.most, longest / 8))
+    this.#between = Math.max(BETWEEN.least, Math.min(BETWEEN.most, longest / 8, between))
   }
 
-  watch(socket: Socket, conversation: Conversation): void {
-    this.#watched.set(socket, { conversation, requests: 0, since: performance.now() })
+  /** @param onLook called now and then, until it is closed or forgotten */
+  watch(socket: Socket, conversation: Conversation, onLook: () => void): void {
+    this.#watched.set(socket, { conversation, onLook, requests: 0, since: performance.now() })
     socket.once('close', () => this.forget(socket))
     this.#timer ??= setInterval(() => this.#look(), this.#between).unref()
   }
@@ -46,6 +51,7 @@ export class IdleConnections {
     const now = performance.now()
     for (const [socket, watched] of this.#watched) {
       const { requests, isAnswering } = watched.conversation
+      watched.onLook()
       // Before its first request it is the limit for headers that counts.
       if (requests === 0 || isAnswering || requests !== watched.requests) {
         watched.requests = requests

@@ -1,7 +1,7 @@
-import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import type { Reason } from '../pipeline/reason.ts'
 import type { ClientResolver } from '../request/client.ts'
+import type { IncomingRequest } from '../request/exchange.ts'
 import { announcesBody, hostOf, plainFraming, valuesOf } from '../request/headers.ts'
 import type { GatewayRequest } from '../request/request.ts'
 import { parseTarget } from '../request/target.ts'
@@ -23,7 +23,7 @@ export interface IntakeOptions {
 export const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK'])
 
 /** The parser lets some requests through that two readers would understand differently; they end here. */
-export function takeIn(req: IncomingMessage, upgrade: boolean, options: IntakeOptions): Intake {
+export function takeIn(req: IncomingRequest, upgrade: boolean, options: IntakeOptions): Intake {
   const id = options.newId()
   const method = req.method ?? ''
   const { rawHeaders: headers, httpVersion } = req
@@ -51,7 +51,7 @@ export function reasonOfFault(fault: TargetFault): 'foreign_target' | 'ambiguous
 }
 
 /** `Upgrade: websocket` and nothing else: `h2c`, which Java clients offer by default, is served as plain HTTP (RFC 6455 §4.1). */
-export function asksForWebSocket(req: IncomingMessage): boolean {
+export function asksForWebSocket(req: IncomingRequest): boolean {
   if (req.method !== 'GET' || req.httpVersion !== '1.1') return false
   const upgrades = valuesOf(req.rawHeaders, 'upgrade')
   return upgrades.length === 1 && upgrades[0]?.toLowerCase() === 'websocket'

@@ -1,6 +1,3 @@
-import { createServer } from 'node:http'
-import type { RequestListener } from 'node:http'
-import fastify from 'fastify'
 import type { JwksAnswer } from '../assertion/jwks.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { createIdentify } from '../pipeline/decide.ts'
@@ -25,41 +22,29 @@ export interface OwnOptions {
 }
 
 /** The few paths of the edge that are ours: the public keys, and what the presented credential is. */
-export async function createOwnEndpoints(options: OwnOptions): Promise<OwnEndpoint> {
-  const handler = Promise.withResolvers<RequestListener>()
-  const app = fastify({
-    // Requests come through the edge's own listener; this server is never opened.
-    serverFactory: (listener) => {
-      handler.resolve(listener)
-      return createServer()
-    },
-  })
-  app.get(JWKS_PATH, (_request, reply) => {
-    if (options.jwks === undefined) return reply.callNotFound()
-    const { body, contentType, cacheControl } = options.jwks()
-    return reply
-      .header('Content-Type', contentType)
-      .header('Cache-Control', cacheControl)
-      .header('Access-Control-Allow-Origin', '*')
-      .send(body)
-  })
-  await app.ready()
-  const serve = await handler.promise
-
-  return (request, req, res) => {
+export function createOwnEndpoints(options: OwnOptions): OwnEndpoint {
+  const { jwks, cors } = options
+  return (request) => {
     const { path } = request.target
-    const isOurs = path === ME_PATH || (path === JWKS_PATH && options.jwks !== undefined)
-    if (!isOurs) return isReserved(path) ? { kind: 'deny', reason: 'no_route' } : undefined
-    const preflight = request.method === 'OPTIONS' ? options.cors.preflight(request.headers) : undefined
+    const keys = path === JWKS_PATH ? jwks : undefined
+    if (path !== ME_PATH && keys === undefined)
+      return isReserved(path) ? { kind: 'deny', reason: 'no_route' } : undefined
+    const preflight = request.method === 'OPTIONS' ? cors.preflight(request.headers) : undefined
     if (preflight !== undefined)
       return { kind: 'answer', answer: { status: 204, headers: preflight, body: '' } }
     if (!READING.includes(request.method))
       return { kind: 'deny', reason: 'method_not_allowed', allow: READING }
-    if (path === ME_PATH) return me(options, request)
-    req.url = path
-    serve(req, res)
-    return { kind: 'served' }
+    return keys === undefined ? me(options, request) : { kind: 'answer', answer: publish(keys()) }
   }
+}
+
+/** The keys are for everybody: pages of any origin too. */
+function publish({ body, contentType, cacheControl }: JwksAnswer): Answer {
+  const headers = [
+    ...['Content-Type', contentType, 'Content-Length', String(Buffer.byteLength(body))],
+    ...['Cache-Control', cacheControl, 'Access-Control-Allow-Origin', '*'],
+  ]
+  return { status: 200, headers, body }
 }
 
 /** Ours, at whatever listener: no backend is asked for it. */

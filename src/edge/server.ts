@@ -6,20 +6,24 @@ import type { Duplex } from 'node:stream'
 import { PosternError } from '../errors.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Reason } from '../pipeline/reason.ts'
+import type { IncomingRequest, OutgoingResponse } from '../request/exchange.ts'
 import { boundConnections } from './connections.ts'
 import type { ConnectionLimits } from './connections.ts'
 import { Conversation } from './conversation.ts'
 import { IdleConnections } from './idle.ts'
+import { PlainConnection } from './plain/connection.ts'
+import type { PlainOwner } from './plain/connection.ts'
 
 /** What stands behind a listener. */
 export interface Handler {
   /** Whether the other end of a connection is a trusted proxy. */
   trusts(remoteAddress: string): boolean
-  handle(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void
-  mayUpgrade(req: IncomingMessage): boolean
-  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** @param sendContinue where the client waits for `100 Continue` */
+  handle(req: IncomingRequest, res: OutgoingResponse, sendContinue?: () => void): void
+  mayUpgrade(req: IncomingRequest): boolean
+  upgrade(req: IncomingRequest, socket: Duplex, head: Buffer): void
   refuseRaw(socket: Duplex, reason: Reason): void
-  refuseExpectation(req: IncomingMessage, res: ServerResponse): void
+  refuseExpectation(req: IncomingRequest, res: OutgoingResponse): void
 }
 
 /** Bytes, and milliseconds. */
@@ -40,6 +44,10 @@ const SLOWEST_CHECK = 5_000
 /** The listener on which the backend is served. */
 export class EdgeServer {
   readonly #server: Server
+  /** Gives a connection to Node's server. */
+  readonly #attach: (socket: Socket) => void
+  readonly #plain = new Set<PlainConnection>()
+  readonly #plainOwner: PlainOwner
   readonly #current: () => Handler
   readonly #conversations = new WeakMap<Duplex, Conversation>()
   readonly #idle: IdleConnections
@@ -48,6 +56,13 @@ export class EdgeServer {
   /** @param current the handler of the moment: a new configuration brings a new one */
   constructor(limits: EdgeLimits, current: () => Handler, metrics: Pick<Metrics, 'connectionRefused'>) {
     this.#current = current
+    this.#plainOwner = {
+      ...limits,
+      onRequest: (req, res) => this.#handle(req, res),
+      onUnusual: (connection) => this.#handOver(connection),
+      onSilent: (connection) => this.#endSilent(connection),
+      onClosed: (connection) => this.#plain.delete(connection),
+    }
     const server = createServer({
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersTimeout,
@@ -67,15 +82,15 @@ export class EdgeServer {
     // is dropped here, and the handler counts them; their bytes are bounded above.
     server.maxHeadersCount = 0
     server.setTimeout(limits.idleTimeout, (socket) => this.#endIdle(socket))
-    this.#idle = new IdleConnections(limits.keepAliveTimeout)
-    server.on('connection', (socket) => this.#idle.watch(socket, this.#conversation(socket)))
+    this.#attach = takeOver(server)
+    this.#idle = new IdleConnections(limits.keepAliveTimeout, limits.idleTimeout / 8)
+    server.on('connection', (socket) => this.#begin(socket))
     boundConnections(server, limits, {
       isProxy: (peer) => current().trusts(peer),
       onRefused: (bound) => metrics.connectionRefused(bound),
     })
-    server.on('request', (req, res) => this.#handle(req, res, false))
-    // RFC 9110 §10.1.1: only from HTTP/1.1 on may an interim answer be sent.
-    server.on('checkContinue', (req, res) => this.#handle(req, res, req.httpVersion === '1.1'))
+    server.on('request', (req, res) => this.#handle(req, res))
+    server.on('checkContinue', (req, res) => this.#handle(req, res, continuing(req, res)))
     server.on('checkExpectation', (req, res) => {
       if (this.#conversation(req.socket).begin(req, res)) current().refuseExpectation(req, res)
     })
@@ -106,11 +121,17 @@ export class EdgeServer {
     const closed = Promise.withResolvers<void>()
     // The server's own would end idle connections with it.
     NetServer.prototype.close.call(this.#server, () => closed.resolve())
-    const endIdle = (): void => this.#server.closeIdleConnections()
+    const endIdle = (): void => {
+      this.#server.closeIdleConnections()
+      for (const { socket, isIdle } of this.#plain) if (isIdle) socket.destroy()
+    }
     if (lingerMs === 0) endIdle()
     // A connection whose last answer ends from now on would otherwise be kept for its next request.
     const idle = setInterval(endIdle, Math.max(lingerMs, 50))
-    const grace = setTimeout(() => this.#server.closeAllConnections(), graceMs)
+    const grace = setTimeout(() => {
+      this.#server.closeAllConnections()
+      for (const { socket } of this.#plain) socket.destroy()
+    }, graceMs)
     await closed.promise
     clearInterval(idle)
     clearTimeout(grace)
@@ -124,9 +145,31 @@ export class EdgeServer {
     return conversation
   }
 
-  #handle(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
+  #begin(socket: Socket): void {
+    const conversation = this.#conversation(socket)
+    const connection = new PlainConnection(socket, conversation, this.#plainOwner)
+    this.#plain.add(connection)
+    this.#idle.watch(socket, conversation, () => {
+      if (this.#plain.has(connection)) connection.look()
+    })
+  }
+
+  #handle(req: IncomingRequest, res: OutgoingResponse, sendContinue?: () => void): void {
     if (this.#draining) res.shouldKeepAlive = false
-    if (this.#conversation(req.socket).begin(req, res)) this.#current().handle(req, res, expectsContinue)
+    if (this.#conversation(req.socket).begin(req, res)) this.#current().handle(req, res, sendContinue)
+  }
+
+  #handOver(connection: PlainConnection): void {
+    connection.leave()
+    this.#attach(connection.socket)
+    connection.socket.resume()
+  }
+
+  #endSilent(connection: PlainConnection): void {
+    const { socket, conversation } = connection
+    if (conversation.requests > 0) return void socket.destroy()
+    connection.leave()
+    this.#current().refuseRaw(socket, 'request_timeout')
   }
 
   #mayUpgrade(req: IncomingMessage): boolean {
@@ -153,6 +196,25 @@ export class EdgeServer {
     if (socket.writable && this.#conversation(socket).isReadingItsBody(socket)) {
       this.#current().refuseRaw(socket, 'request_timeout')
     } else socket.destroy()
+  }
+}
+
+/** Takes from a server what it does with a new connection, to be done when it is wanted. */
+function takeOver(server: Server): (socket: Socket) => void {
+  const listeners = server.listeners('connection')
+  server.removeAllListeners('connection')
+  return (socket) => {
+    for (const listener of listeners) Reflect.apply(listener, server, [socket])
+  }
+}
+
+/** RFC 9110 §10.1.1: only from HTTP/1.1 on may an interim answer be sent. */
+function continuing(req: IncomingMessage, res: ServerResponse): (() => void) | undefined {
+  if (req.httpVersion !== '1.1') return undefined
+  return () => {
+    // Behind an answer that is still due, Node would put it between the head and the body of this request's own. Who
+    // pipelines may not wait for it for ever.
+    if (res.socket !== null) res.writeContinue()
   }
 }
 

@@ -201,7 +201,7 @@ export class Runtime {
     const observe = observer(this.config, parts, blocks)
     const log = new DecisionLog(logger, this.config.log.decisions, recent)
     const common = { ...this.#context, log, style: this.profile.answers, cors: this.#cors }
-    const own = await createOwnEndpoints({ identify: createIdentify(parts), jwks, cors: this.#cors })
+    const own = createOwnEndpoints({ identify: createIdentify(parts), jwks, cors: this.#cors })
     this.#handler = new EdgeHandler({
       ...common,
       decide: observe === undefined ? decide : observing(decide, observe),

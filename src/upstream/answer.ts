@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingRequest, OutgoingResponse } from '../request/exchange.ts'
 import { discardThenEnd } from './discard.ts'
 
 // Reason phrases are for people, and Node refuses some bytes that an upstream may put there.
@@ -15,13 +15,13 @@ export interface Flow {
 
 /** Writes one answer of the upstream to the client, no faster than the client reads. */
 export class Answer {
-  readonly #req: IncomingMessage
-  readonly #res: ServerResponse
+  readonly #req: IncomingRequest
+  readonly #res: OutgoingResponse
   #left = Number.NaN
   #last: Buffer | string | undefined
   #draining = false
 
-  constructor(req: IncomingMessage, res: ServerResponse) {
+  constructor(req: IncomingRequest, res: OutgoingResponse) {
     this.#req = req
     this.#res = res
   }
@@ -31,9 +31,8 @@ export class Answer {
     const res = this.#res
     if (res.destroyed) return
     // The client has not sent all of its body and may never do so: this connection has no next request.
-    if (this.#answersEarly) res.shouldKeepAlive = false
-    if (PRINTABLE.test(reason)) res.writeHead(status, reason, headers)
-    else res.writeHead(status, headers)
+    if (!this.#req.complete) res.shouldKeepAlive = false
+    res.writeHead(status, PRINTABLE.test(reason) ? reason : undefined, headers)
     if (length === undefined) process.nextTick(flushHead, this)
     // The head of an answer that has an end waits for its first piece, and leaves with it in one write.
     else this.#left = length
@@ -48,24 +47,19 @@ export class Answer {
     this.#left -= piece.length
     // The last piece waits for end(), which comes at once, and goes out with the headers in one write.
     if (this.#left === 0) this.#last = piece.length > SMALL ? Buffer.from(piece) : piece.toString('latin1')
-    else if (!this.#res.write(Buffer.from(piece))) this.#waitForDrain(flow)
+    else if (!this.#res.write(Buffer.from(piece), 'latin1')) this.#waitForDrain(flow)
   }
 
   end(): void {
     const last = this.#last
-    if (this.#answersEarly) discardThenEnd(this.#req, this.#res, last)
-    else if (typeof last === 'string') this.#res.end(last, 'latin1')
-    else this.#res.end(last)
+    if (this.#req.complete) this.#res.end(last, 'latin1')
+    else discardThenEnd(this.#req, this.#res, last)
   }
 
   /** An event stream's headers must not wait for its first event. */
   flush(): void {
     const res = this.#res
     if (this.#last === undefined && !res.writableEnded && !res.destroyed) res.flushHeaders()
-  }
-
-  get #answersEarly(): boolean {
-    return !this.#req.complete
   }
 
   #waitForDrain(flow: Flow): void {

@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { OutgoingResponse } from '../request/exchange.ts'
 
 const DISCARD_BYTES = 1024 * 1024
 const DISCARD_MS = 2000
@@ -10,7 +11,7 @@ const DISCARD_MS = 2000
  *
  * The answer's head must have been given, with `Connection: close`.
  */
-export function discardThenEnd(req: IncomingMessage, res: ServerResponse, last?: Buffer | string): void {
+export function discardThenEnd(req: IncomingMessage, res: OutgoingResponse, last?: Buffer | string): void {
   let left = DISCARD_BYTES
   const timer = setTimeout(stop, DISCARD_MS)
   const discard = (chunk: Buffer): void => {
@@ -22,7 +23,7 @@ export function discardThenEnd(req: IncomingMessage, res: ServerResponse, last?:
   function stop(): void {
     clearTimeout(timer)
     req.off('data', discard).off('end', stop).off('close', stop).pause()
-    res.end()
+    res.end(undefined, 'latin1')
   }
   if (last === undefined) res.flushHeaders()
   else res.write(last, 'latin1')

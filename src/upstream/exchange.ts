@@ -1,6 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { IncomingMessage } from 'node:http'
 import type { MaybePromise } from '../pipeline/outcome.ts'
 import type { Permit } from '../pipeline/permit.ts'
+import type { IncomingRequest, OutgoingResponse } from '../request/exchange.ts'
 import { announcesBody } from '../request/headers.ts'
 import type { RawHeaders } from '../request/request.ts'
 import { Answer, type Flow } from './answer.ts'
@@ -43,9 +44,10 @@ export interface ExchangeContext {
 
 /** Whose request it is, and where its answer goes. */
 export interface Client {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
-  readonly expectsContinue: boolean
+  readonly req: IncomingRequest
+  readonly res: OutgoingResponse
+  /** Where the client waits for `100 Continue` before it sends its body. */
+  readonly sendContinue: (() => void) | undefined
 }
 
 /** One request on its way up and its answer on its way down. No promise is made unless the observer makes one. */
@@ -53,15 +55,14 @@ export class Exchange implements Exchanger, Flow {
   readonly method: string
   readonly #context: ExchangeContext
   readonly #permit: Permit
-  readonly #req: IncomingMessage
-  readonly #res: ServerResponse
+  readonly #res: OutgoingResponse
   readonly #answer: Answer
   readonly #done: (report: ForwardReport) => void
   readonly #observed: boolean
   readonly #sent: Sent
   readonly #upload: Upload | undefined
   #head = ''
-  #expectsContinue: boolean
+  #sendContinue: (() => void) | undefined
   #connection: Connection | undefined
   #startedAt = 0
   #status: number | undefined
@@ -81,14 +82,14 @@ export class Exchange implements Exchanger, Flow {
     this.method = permit.method
     this.#context = context
     this.#permit = permit
-    this.#req = req
     this.#res = client.res
     this.#answer = new Answer(req, client.res)
     this.#done = done
     this.#observed = context.observe?.before(permit) !== undefined
-    this.#expectsContinue = client.expectsContinue
-    this.#sent = bodyOf(req, permit.headers)
-    this.#upload = this.#sent === 'nothing' ? undefined : new Upload(req, this.#sent === 'chunks')
+    this.#sendContinue = client.sendContinue
+    const body = req instanceof IncomingMessage && announcesBody(req.rawHeaders) ? req : undefined
+    this.#sent = body === undefined ? 'nothing' : sentAs(permit.headers)
+    this.#upload = body && new Upload(body, this.#sent === 'chunks')
   }
 
   start(): void {
@@ -114,7 +115,8 @@ export class Exchange implements Exchanger, Flow {
   onReady(connection: Connection): void {
     this.#connection = connection
     if (this.#res.destroyed && this.#mayAbort) return connection.abort(new ClientGone())
-    if (this.#expectsContinue) this.#sendContinue()
+    this.#sendContinue?.()
+    this.#sendContinue = undefined
     if (this.#upload === undefined) connection.send(this.#head, false)
     else this.#upload.start(this.#head, connection)
   }
@@ -224,7 +226,7 @@ export class Exchange implements Exchanger, Flow {
    * lost with the client's connection, and the upstream would wait for it.
    */
   get #mayAbort(): boolean {
-    return !this.#observed || (this.#upload !== undefined && !this.#req.readableEnded)
+    return !this.#observed || (this.#upload !== undefined && !this.#upload.isRead)
   }
 
   #observe(status: number | 'lost', headers: string[]): Promise<void> | undefined {
@@ -261,17 +263,9 @@ export class Exchange implements Exchanger, Flow {
     if (this.#connection === undefined) this.onError(error)
     else this.#connection.abort(error)
   }
-
-  #sendContinue(): void {
-    this.#expectsContinue = false
-    // Behind an answer that is still due, Node would put it between the head and the body of this request's own. Who
-    // pipelines may not wait for it for ever (RFC 9110 §10.1.1).
-    if (this.#res.socket !== null) this.#res.writeContinue()
-  }
 }
 
-function bodyOf(req: IncomingMessage, headers: RawHeaders): Sent {
-  if (!announcesBody(req.rawHeaders)) return 'nothing'
+function sentAs(headers: RawHeaders): Sent {
   return valueOf(headers, 'content-length') === undefined ? 'chunks' : 'length'
 }
 

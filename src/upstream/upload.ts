@@ -27,6 +27,11 @@ export class Upload {
     this.#req.on('data', this.#onData).on('end', this.#onEnd).resume()
   }
 
+  /** All of it has been read. */
+  get isRead(): boolean {
+    return this.#req.readableEnded
+  }
+
   /** Nothing more goes up. */
   stop(): void {
     this.#connection = undefined

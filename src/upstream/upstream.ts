@@ -1,9 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { Pool } from 'undici'
 import { PosternError } from '../errors.ts'
 import type { Permit } from '../pipeline/permit.ts'
+import type { IncomingRequest, OutgoingResponse } from '../request/exchange.ts'
 import { Admission, type AdmissionLimits } from './admission.ts'
 import { type Client, Exchange, type ExchangeContext, type ForwardReport, type Timing } from './exchange.ts'
 import type { UpstreamFailure } from './failure.ts'
@@ -42,15 +42,15 @@ export interface Upstream {
   /**
    * At once, or as soon as there is a connection for it.
    * @param done called once, when the exchange is over
-   * @param expectsContinue the client waits for `100 Continue`; it is sent once the upstream is connected
+   * @param sendContinue where the client waits for `100 Continue`: called once the upstream is connected
    * @throws PosternError `permit_spent`; `internal` for a permit that is for a socket
    */
   forward(
     permit: Permit,
-    req: IncomingMessage,
-    res: ServerResponse,
+    req: IncomingRequest,
+    res: OutgoingResponse,
     done: (report: ForwardReport) => void,
-    expectsContinue?: boolean,
+    sendContinue?: () => void,
   ): void
   /**
    * @param head what came on the socket after the request
@@ -118,13 +118,13 @@ class PooledUpstream implements Upstream {
 
   forward(
     permit: Permit,
-    req: IncomingMessage,
-    res: ServerResponse,
+    req: IncomingRequest,
+    res: OutgoingResponse,
     done: (report: ForwardReport) => void,
-    expectsContinue = false,
+    sendContinue?: () => void,
   ): void {
     spend(permit, false)
-    const client = { req, res, expectsContinue }
+    const client = { req, res, sendContinue }
     const share = this.#admission.enter(permit)
     if (share === undefined) this.#wait(permit, client, done)
     else this.#start(permit, client, share, done)

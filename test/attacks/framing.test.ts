@@ -1,6 +1,7 @@
 /** Where one message ends and the next begins, how much of it comes, and how slowly. */
 import { once } from 'node:events'
 import t from 'tap'
+import type { Test } from 'tap'
 import { ASK_FREELY, fixture, isRefusal, lines, message, RawClient, talk } from '../gateway/support.ts'
 import { freshGateway } from '../support/gateway.ts'
 import { as, freshStandin } from '../support/romm/ask.ts'
@@ -16,6 +17,8 @@ const forwarded = (): Received[] => standin.requests.filter(({ headers }) => 'x-
 const HOST = 'Host: games.example\r\n'
 const OPEN = 'GET /api/heartbeat HTTP/1.1\r\n'
 const GOOD = `${OPEN}${HOST}\r\n`
+/** The same for Node's server: connections of plain requests have a reader of their own. */
+const UNUSUAL = `${OPEN}${HOST}Content-Length: 0\r\n\r\n`
 const SAVES = '/api/saves?rom_id=1'
 const MiB = 1024 * 1024
 const chunked = `Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`
@@ -114,20 +117,40 @@ t.test('what is malformed after an answer does not become part of one', async (t
   await client.ended()
 })
 
-t.test('what is malformed behind a request is not its answer', async (t) => {
+/** Has the heartbeat answered when that is wanted; resolves when it was asked for. */
+function holdHeartbeat(t: Test, answer: string): Promise<() => void> {
   const held = Promise.withResolvers<() => void>()
   standin.intercept = ({ url }, response) => {
-    if (url === '/api/heartbeat') held.resolve(() => response.end('the answer'))
+    if (url === '/api/heartbeat') held.resolve(() => response.end(answer))
     return url === '/api/heartbeat'
   }
   t.teardown(() => (standin.intercept = undefined))
+  return held.promise
+}
+
+t.test('what is malformed behind a request is not its answer', async (t) => {
+  const held = holdHeartbeat(t, 'the answer')
   const client = await RawClient.open(t, port)
-  client.send(`${OPEN}${HOST}\r\n`)
-  const release = await held.promise
+  client.send(UNUSUAL)
+  const release = await held
   client.send('nonsense\r\n\r\n')
   await client.ended()
   t.equal(client.rest, '', 'an answer to the nonsense would have been read as one to the request')
   release()
+})
+
+t.test('what is malformed behind a plain request is refused after its answer', async (t) => {
+  const held = holdHeartbeat(t, 'the answer')
+  const client = await RawClient.open(t, port)
+  client.send(GOOD)
+  const release = await held
+  client.send('nonsense\r\n\r\n')
+  t.equal((await talk(t, port, message('/api/platforms', lines(as('rmm admin all'))))).status, 200)
+  t.equal(client.rest, '')
+  release()
+  t.equal((await client.answer()).body, 'the answer')
+  isRefusal(t, await client.answer(), 400, 'malformed_request')
+  await client.ended()
 })
 
 t.test('a client may be ahead of its answers for as long as it likes, if not too far', async (t) => {
@@ -140,19 +163,34 @@ t.test('a client may be ahead of its answers for as long as it likes, if not too
 })
 
 t.test('who pipelines without end and reads nothing is cut off', async (t) => {
-  const held = Promise.withResolvers<() => void>()
-  standin.intercept = ({ url }, response) => {
-    if (url === '/api/heartbeat') held.resolve(() => response.end())
-    return url === '/api/heartbeat'
-  }
-  t.teardown(() => (standin.intercept = undefined))
+  const held = holdHeartbeat(t, '')
   const client = await RawClient.open(t, port)
-  client.send(GOOD)
-  const release = await held.promise
+  client.send(UNUSUAL)
+  const release = await held
   client.send(message('/api/roms').repeat(65))
   await client.ended()
   t.equal(client.rest, '')
   release()
+})
+
+t.test('behind a plain request nothing more is read before its answer', async (t) => {
+  const own = await freshStandin(t)
+  const held = Promise.withResolvers<void>()
+  let heartbeats = 0
+  own.intercept = ({ url, headers }) => {
+    if (url !== '/api/heartbeat' || !('x-request-id' in headers)) return false
+    heartbeats++
+    held.resolve()
+    return true
+  }
+  const gateway = await freshGateway(t, { ...settings, 'upstream.url': own.url })
+  const client = await RawClient.open(t, gateway.port)
+  client.send(GOOD)
+  await held.promise
+  for (let i = 0; i < 1_000 && !client.socket.writableNeedDrain; i++) client.send(GOOD.repeat(1_000))
+  t.ok(client.socket.writableNeedDrain, 'the client has to wait')
+  t.equal((await talk(t, gateway.port, message('/api/platforms', lines(as('rmm admin all'))))).status, 200)
+  t.equal(heartbeats, 1)
 })
 
 const filled = (headers: number): string => `${OPEN}${HOST}${'X-A: b\r\n'.repeat(headers - 1)}\r\n`

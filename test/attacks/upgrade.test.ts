@@ -120,7 +120,8 @@ t.test('a socket is not opened before the answers that are due', async (t) => {
   }
   t.teardown(() => (standin.intercept = undefined))
   const client = await RawClient.open(t, port)
-  client.send(message(HEARTBEAT))
+  // Not a plain request: behind one of those nothing is read before its answer.
+  client.send(message(HEARTBEAT, ['Content-Length: 0']))
   const release = await held.promise
   client.send(message(SOCKET, [...HANDSHAKE, ...SESSION]))
   t.equal((await talk(t, port, message('/api/platforms', SESSION))).status, 200)
@@ -129,6 +130,24 @@ t.test('a socket is not opened before the answers that are due', async (t) => {
   t.equal((await client.answer()).body, 'the answer')
   t.not((await client.answer()).status, 101)
   await client.ended()
+})
+
+t.test('a socket that is asked for before a plain request has its answer is opened after it', async (t) => {
+  const held = Promise.withResolvers<() => void>()
+  standin.intercept = ({ url }, response) => {
+    if (url === HEARTBEAT) held.resolve(() => response.end('the answer'))
+    return url === HEARTBEAT
+  }
+  t.teardown(() => (standin.intercept = undefined))
+  const client = await RawClient.open(t, port)
+  client.send(message(HEARTBEAT))
+  const release = await held.promise
+  client.send(message(SOCKET, [...HANDSHAKE, ...SESSION]))
+  t.equal((await talk(t, port, message('/api/platforms', SESSION))).status, 200)
+  t.equal(client.rest, '')
+  release()
+  t.equal((await client.answer()).body, 'the answer')
+  t.equal((await client.answer()).status, 101)
 })
 
 t.test('bytes before the 101 are refused, whether they come with the request or after', async (t) => {

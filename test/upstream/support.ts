@@ -176,17 +176,19 @@ export async function gateway(
     if (next) next(report)
     else reports.push(report)
   }
-  const serve = (req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void => {
+  const serve = (req: IncomingMessage, res: ServerResponse, sendContinue?: () => void): void => {
     const permit = permitFor(req)
     permits.push(permit)
     const done = (report: Report): void => {
       if (report.kind === 'failed') res.writeHead(REASONS[report.reason].status).end(report.reason)
       settle(report)
     }
-    upstream.forward(permit, req, res, done, expectsContinue)
+    upstream.forward(permit, req, res, done, sendContinue)
   }
-  const server = createServer((req, res) => serve(req, res, false))
-  server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => serve(req, res, true))
+  const server = createServer((req, res) => serve(req, res))
+  server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) =>
+    serve(req, res, () => res.writeContinue()),
+  )
   server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
     const permit = permitFor(req, true)
     permits.push(permit)

@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../../identity/clock.ts'
 import type { DecisionLog } from '../../observe/log.ts'
@@ -12,6 +11,7 @@ import type { Permit } from '../../pipeline/permit.ts'
 import type { Reason } from '../../pipeline/reason.ts'
 import { deny, internalError } from '../../pipeline/refuse.ts'
 import type { AnswerStyle } from '../../profiles/profile.ts'
+import type { IncomingRequest, OutgoingResponse } from '../../request/exchange.ts'
 import { valuesOf } from '../../request/headers.ts'
 import type { GatewayRequest } from '../../request/request.ts'
 import { renderDenial, sendAnswer, sendRaw } from '../answer.ts'
@@ -57,7 +57,7 @@ interface Asked {
  */
 export class DecisionHandler implements Handler {
   readonly #options: DecisionOptions
-  readonly #read: (req: IncomingMessage) => Question
+  readonly #read: (req: IncomingRequest) => Question
   /** As they are written, and as they are looked up. */
   readonly #identityHeaders: readonly (readonly [name: string, lower: string])[]
   readonly #undecided = new Undecided()
@@ -72,7 +72,7 @@ export class DecisionHandler implements Handler {
     return this.#options.isCaller(remoteAddress)
   }
 
-  handle(req: IncomingMessage, res: ServerResponse): void {
+  handle(req: IncomingRequest, res: OutgoingResponse): void {
     const startedAt = this.#options.clock.monotonic()
     const reply = (answer: Answer): void => sendAnswer(answer, req, res)
     if (!this.trusts(req.socket.remoteAddress ?? '')) {
@@ -95,7 +95,7 @@ export class DecisionHandler implements Handler {
     return false
   }
 
-  upgrade(_req: IncomingMessage, socket: Duplex): void {
+  upgrade(_req: IncomingRequest, socket: Duplex): void {
     socket.destroy()
   }
 
@@ -107,7 +107,7 @@ export class DecisionHandler implements Handler {
     )
   }
 
-  refuseExpectation(req: IncomingMessage, res: ServerResponse): void {
+  refuseExpectation(req: IncomingRequest, res: OutgoingResponse): void {
     this.#refuse(
       this.#unread((answer) => sendAnswer(answer, req, res)),
       deny('expectation_failed'),

@@ -1,6 +1,6 @@
-import type { IncomingMessage } from 'node:http'
 import type { Denial } from '../../pipeline/decision.ts'
 import type { ClientResolver } from '../../request/client.ts'
+import type { IncomingRequest } from '../../request/exchange.ts'
 import { announcesBody, isHost } from '../../request/headers.ts'
 import type { GatewayRequest, RawHeaders } from '../../request/request.ts'
 import { parseTarget } from '../../request/target.ts'
@@ -29,7 +29,7 @@ const DECIDE_PATH = '/decide'
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /** Reads who asked for what. Anything missing, empty or said twice is a refusal: the rest might be a client's own words. */
-export function createQuestionReader(options: QuestionOptions): (req: IncomingMessage) => Question {
+export function createQuestionReader(options: QuestionOptions): (req: IncomingRequest) => Question {
   const terms = new Terms(options.dialect)
   return (req) => {
     const id = options.newId()
@@ -39,7 +39,7 @@ export function createQuestionReader(options: QuestionOptions): (req: IncomingMe
 }
 
 function tell(
-  req: IncomingMessage,
+  req: IncomingRequest,
   id: string,
   terms: Terms,
   { dialect, clients, maxHeaders }: QuestionOptions,
@@ -67,7 +67,7 @@ function tell(
 
 /** The proxy's words, which must stand there exactly once. */
 function originalOf(
-  req: IncomingMessage,
+  req: IncomingRequest,
   said: Said,
   { required, single }: Terms,
   { original, host: hostName }: Dialect,

@@ -1,3 +1,4 @@
+import { FIELD_LINE } from '../../request/lines.ts'
 import { BadAnswer } from './head.ts'
 
 /** Of the line that says a chunk's size, its extensions included, and of all trailers together. */
@@ -5,7 +6,7 @@ const LONGEST_LINE = 4_096
 // RFC 9112 §7.1: hexadecimal digits; extensions mean nothing to anybody and go no further.
 const SIZE = /^([0-9A-Fa-f]{1,12})(?:;[\t\x20-\x7e\x80-\xff]*)?$/
 // RFC 9112 §7.1.2; not passed on (RFC 9110 §6.5.1), but what is no field line could be the next answer to another reader.
-const TRAILER = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*$/
+const TRAILER = new RegExp(`^${FIELD_LINE}$`)
 const CR = 0x0d
 const LF = 0x0a
 

@@ -4,6 +4,7 @@
  * what is understood here, it understands alike; the tests hold both against each other.
  */
 
+import { FIELD_LINE, trimmed } from '../../request/lines.ts'
 import { isNamed } from '../../request/names.ts'
 import { isHopByHop, namedBy } from '../headers.ts'
 
@@ -31,10 +32,10 @@ export class BadAnswer extends Error {
   override readonly name = 'BadAnswer'
 }
 
-// RFC 9112 §4 and §5: status line and field lines, each ended by CRLF and nothing else; no folded lines; field values of
-// visible characters, space, tab and obs-text.
-const HEAD =
-  /^HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*)*$/
+// RFC 9112 §4: a status line, then field lines, each ended by CRLF and nothing else.
+const HEAD = new RegExp(
+  String.raw`^HTTP/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n${FIELD_LINE})*$`,
+)
 const DIGITS = /^\d{1,15}$/
 const NO_BODY: Framing = { kind: 'length', length: 0 }
 const CHUNKED: Framing = { kind: 'chunked' }
@@ -92,22 +93,6 @@ export function parseHead(text: string, method: string): ResponseHead {
 }
 
 const ZERO = 0x30
-const SPACE = 0x20
-const TAB = 0x09
-
-/** RFC 9112 §5.1: without the optional white space around it. */
-function trimmed(text: string, from: number, to: number): string {
-  let start = from
-  let end = to
-  while (start < end && isBlank(text.charCodeAt(start))) start++
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
-  return text.slice(start, end)
-}
-
-function isBlank(code: number): boolean {
-  return code === SPACE || code === TAB
-}
-
 function noteHop(framers: Framers, name: string, value: string): void {
   if (name === 'transfer-encoding') noteCoding(framers, value)
   else if (name === 'connection')

@@ -1,15 +1,14 @@
 import { PosternError } from '../../errors.ts'
-import { isNamed } from '../../request/names.ts'
+import { isSound } from '../../request/lines.ts'
+import { isNamed, sieve } from '../../request/names.ts'
 import type { RawHeaders } from '../../request/request.ts'
 
 /** What a request says of its body: nothing, its length in a header, or that it comes in chunks. */
 export type Sent = 'nothing' | 'length' | 'chunks'
 
+const mayTell = sieve(['expect', 'transfer-encoding', 'connection', 'content-length'])
 // RFC 9110 §8.6: of these a server expects a body, and is told that there is none.
 const EXPECT_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
-/** Written in one byte each, a wider character would be another one: U+010A a line feed. */
-const WIDE = /[\u0100-\uffff]/
-
 /**
  * The head of a request as it goes on the wire, `Expect` aside, which is answered here (RFC 9110 §10.1.1).
  * @throws PosternError `internal` for what would be read otherwise: the attack is a header, or a second request, in the value of
@@ -21,10 +20,12 @@ export function requestHead(method: string, target: string, headers: RawHeaders,
   let saysLength = false
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i] ?? ''
-    if (isNamed(name, 'expect')) continue
-    // Beside ours it would be a second word on where the request ends.
-    if (isNamed(name, 'transfer-encoding') || isNamed(name, 'connection')) throw unfit()
-    saysLength ||= isNamed(name, 'content-length')
+    if (mayTell(name)) {
+      if (isNamed(name, 'expect')) continue
+      // Beside ours it would be a second word on where the request ends.
+      if (isNamed(name, 'transfer-encoding') || isNamed(name, 'connection')) throw unfit()
+      saysLength ||= isNamed(name, 'content-length')
+    }
     head += `${name}: ${headers[i + 1] ?? ''}\r\n`
     lines++
   }
@@ -37,17 +38,10 @@ export function requestHead(method: string, target: string, headers: RawHeaders,
     lines++
   }
   head += 'Connection: keep-alive\r\n\r\n'
-  if (WIDE.test(head) || target.includes(' ') || head.includes('\0')) throw unfit()
-  if (count(head, '\n') !== lines + 1 || count(head, '\r') !== lines + 1) throw unfit()
+  if (target.includes(' ') || !isSound(head, lines + 1)) throw unfit()
   return head
 }
 
 function unfit(): PosternError {
   return new PosternError('internal', 'the request would not be read as it is meant')
-}
-
-function count(text: string, char: string): number {
-  let found = 0
-  for (let at = text.indexOf(char); at !== -1; at = text.indexOf(char, at + 1)) found++
-  return found
 }

@@ -1,0 +1,32 @@
+/** A field line (RFC 9112 §5) as the text of a pattern: no folded lines; visible characters, space, tab and obs-text. */
+export const FIELD_LINE = String.raw`[!#$%&'*+\-.^_\x60|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*`
+
+const SPACE = 0x20
+const TAB = 0x09
+
+/** RFC 9112 §5.1: a field's value without the optional white space around it. */
+export function trimmed(text: string, from: number, to: number): string {
+  let start = from
+  let end = to
+  while (start < end && isBlank(text.charCodeAt(start))) start++
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+function isBlank(code: number): boolean {
+  return code === SPACE || code === TAB
+}
+
+// A NUL, a line end by halves, and what would be another character in one byte (U+010A a line feed).
+const UNSOUND = /[\0\u0100-\uffff]|\r(?!\n)|(?<!\r)\n/
+
+/**
+ * Whether a head, of a request or of an answer, is read as the lines it was made of: the attack is a header, or a second
+ * message, in the value of another (CWE-93, CWE-113, CWE-444).
+ */
+export function isSound(head: string, lines: number): boolean {
+  if (UNSOUND.test(head)) return false
+  let found = 0
+  for (let at = head.indexOf('\n'); at !== -1; at = head.indexOf('\n', at + 1)) found++
+  return found === lines
+}
