@@ -17,6 +17,11 @@ function isBlank(code: number): boolean {
   return code === SPACE || code === TAB
 }
 
+/** `head` with one more line. As pieces one behind the other: a line made first would be taken apart again to be written. */
+export function withField(head: string, name: string, value: string): string {
+  return head + name + ': ' + value + '\r\n'
+}
+
 // A NUL, a line end by halves, and what would be another character in one byte (U+010A a line feed).
 const UNSOUND = /[\0\u0100-\uffff]|\r(?!\n)|(?<!\r)\n/
 

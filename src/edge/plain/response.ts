@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { PosternError } from '../../errors.ts'
 import type { OutgoingResponse, PlainRequest } from '../../request/exchange.ts'
-import { isSound } from '../../request/lines.ts'
+import { isSound, withField } from '../../request/lines.ts'
 import { isNamed, sieve } from '../../request/names.ts'
 
 /** What an answer uses of the connection that it goes on. */
@@ -57,7 +57,7 @@ export class PlainResponse extends EventEmitter<{ close: []; drain: [] }> implem
     let saysDate = false
     for (let i = 0; i + 1 < headers.length; i += 2) {
       const name = headers[i] ?? ''
-      head += `${name}: ${headers[i + 1] ?? ''}\r\n`
+      head = withField(head, name, headers[i + 1] ?? '')
       lines++
       if (!mayTell(name)) continue
       saysLength ||= isNamed(name, 'content-length')

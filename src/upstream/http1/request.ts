@@ -1,5 +1,5 @@
 import { PosternError } from '../../errors.ts'
-import { isSound } from '../../request/lines.ts'
+import { isSound, withField } from '../../request/lines.ts'
 import { isNamed, sieve } from '../../request/names.ts'
 import type { RawHeaders } from '../../request/request.ts'
 
@@ -26,7 +26,7 @@ export function requestHead(method: string, target: string, headers: RawHeaders,
       if (isNamed(name, 'transfer-encoding') || isNamed(name, 'connection')) throw unfit()
       saysLength ||= isNamed(name, 'content-length')
     }
-    head += `${name}: ${headers[i + 1] ?? ''}\r\n`
+    head = withField(head, name, headers[i + 1] ?? '')
     lines++
   }
   if (saysLength && body === 'chunks') throw unfit()
