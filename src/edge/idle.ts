@@ -6,7 +6,7 @@ const BETWEEN = { most: 5_000, least: 10 }
 
 interface Watched {
   readonly conversation: Conversation
-  readonly onLook: () => void
+  readonly onLook: (now: number) => void
   /** Requests that had come when it was last looked at. */
   requests: number
   /** When it was first seen idle since. Milliseconds. */
@@ -32,8 +32,8 @@ export class IdleConnections {
     this.#between = Math.max(BETWEEN.least, Math.min(BETWEEN.most, longest / 8, between))
   }
 
-  /** @param onLook called now and then, until it is closed or forgotten */
-  watch(socket: Socket, conversation: Conversation, onLook: () => void): void {
+  /** @param onLook called now and then with monotonic milliseconds, until it is closed or forgotten */
+  watch(socket: Socket, conversation: Conversation, onLook: (now: number) => void): void {
     this.#watched.set(socket, { conversation, onLook, requests: 0, since: performance.now() })
     socket.once('close', () => this.forget(socket))
     this.#timer ??= setInterval(() => this.#look(), this.#between).unref()
@@ -51,7 +51,7 @@ export class IdleConnections {
     const now = performance.now()
     for (const [socket, watched] of this.#watched) {
       const { requests, isAnswering } = watched.conversation
-      watched.onLook()
+      watched.onLook(now)
       // Before its first request it is the limit for headers that counts.
       if (requests === 0 || isAnswering || requests !== watched.requests) {
         watched.requests = requests

@@ -149,9 +149,7 @@ export class EdgeServer {
     const conversation = this.#conversation(socket)
     const connection = new PlainConnection(socket, conversation, this.#plainOwner)
     this.#plain.add(connection)
-    this.#idle.watch(socket, conversation, () => {
-      if (this.#plain.has(connection)) connection.look()
-    })
+    this.#idle.watch(socket, conversation, (now) => connection.look(now))
   }
 
   #handle(req: IncomingRequest, res: OutgoingResponse, sendContinue?: () => void): void {
@@ -161,14 +159,16 @@ export class EdgeServer {
 
   #handOver(connection: PlainConnection): void {
     connection.leave()
+    this.#plain.delete(connection)
     this.#attach(connection.socket)
     connection.socket.resume()
   }
 
   #endSilent(connection: PlainConnection): void {
-    const { socket, conversation } = connection
-    if (conversation.requests > 0) return void socket.destroy()
+    const { socket } = connection
     connection.leave()
+    // Until then it is one of those that closing looks after.
+    socket.once('close', () => this.#plain.delete(connection))
     this.#current().refuseRaw(socket, 'request_timeout')
   }
 

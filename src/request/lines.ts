@@ -22,8 +22,8 @@ export function withField(head: string, name: string, value: string): string {
   return head + name + ': ' + value + '\r\n'
 }
 
-// A NUL, a line end by halves, and what would be another character in one byte (U+010A a line feed).
-const UNSOUND = /[\0\u0100-\uffff]|\r(?!\n)|(?<!\r)\n/
+// Control characters, a line end by halves, and what would be another character in one byte (U+010A a line feed).
+const UNSOUND = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f\u0100-\uffff]|\r(?!\n)|(?<!\r)\n/
 
 /**
  * Whether a head, of a request or of an answer, is read as the lines it was made of: the attack is a header, or a second

@@ -190,6 +190,43 @@ for (const way of WAYS) {
     t.equal(res.destroyed, true)
   })
 
+  t.test(`${way}: it is heard too when the client had sent more`, async (t) => {
+    for (const leave of ['end', 'resetAndDestroy'] as const) {
+      const stage = await Stage.open(t)
+      const client = await connected(t, stage, way)
+      client.send(get('/slow'))
+      const { res } = await stage.next()
+      const closed = new Promise<void>((resolve) => void res.once('close', resolve))
+      client.send(get('/next').slice(0, 20))
+      await new Promise(setImmediate)
+      client.socket[leave]()
+      await closed
+      const { socket } = res
+      ok(res, 'too late')
+      await new Promise(setImmediate)
+      t.equal(socket?.destroyed ?? true, true)
+      if (way === 'plain') t.equal(socket?.listenerCount('resume'), 0, 'nobody waits for what it says')
+    }
+  })
+
+  t.test(
+    `${way}: an answer that nobody reads is not kept up by what its client goes on sending`,
+    async (t) => {
+      const stage = await Stage.open(t, { idleTimeout: 200 })
+      const client = await connected(t, stage, way)
+      client.send(get('/long'))
+      const { res } = await stage.next()
+      const closed = new Promise<void>((resolve) => void res.once('close', resolve))
+      res.writeHead(200, undefined, [])
+      client.socket.pause()
+      while (res.write(Buffer.alloc(1 << 20), 'latin1')) await new Promise(setImmediate)
+      const drip = setInterval(() => client.send('x'), 20)
+      await closed
+      clearInterval(drip)
+      t.same(stage.refused, [])
+    },
+  )
+
   t.test(`${way}: an answer that is broken off breaks the connection`, async (t) => {
     const stage = await Stage.open(t)
     const client = await connected(t, stage, way)
@@ -288,6 +325,39 @@ t.test('a connection that says nothing, or not enough, is told that it was too s
     t.equal((await client.answer()).status, 400)
     t.same(stage.refused, ['request_timeout'])
   }
+})
+
+t.test('who sends too much ahead of an answer is cut off', async (t) => {
+  const stage = await Stage.open(t)
+  const client = await connected(t, stage, 'plain')
+  client.send(get('/slow'))
+  const { res } = await stage.next()
+  const closed = new Promise<void>((resolve) => void res.once('close', resolve))
+  client.send(get('/next').repeat(100))
+  await closed
+  await client.ended()
+  t.equal(client.rest, '')
+})
+
+t.test('an empty line between requests means nothing', async (t) => {
+  const stage = await Stage.open(t, { headersTimeout: 100, keepAliveTimeout: 60_000 })
+  const client = await connected(t, stage, 'plain')
+  client.send('\r\n')
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  client.send(get('/next'))
+  const { res, isPlain } = await stage.next()
+  t.equal(isPlain, true)
+  ok(res, 'next')
+  t.equal((await client.answer()).body, 'next')
+})
+
+t.test('closing waits for nobody who was refused for saying nothing', async (t) => {
+  const stage = await Stage.open(t, { headersTimeout: 100 })
+  const client = await RawClient.open(t, stage.port)
+  client.socket.allowHalfOpen = true
+  await client.answer()
+  await stage.server.close(50)
+  await client.ended()
 })
 
 t.test('nothing is read behind an answer that ends its connection', async (t) => {

@@ -6,16 +6,16 @@ import { type Carrier, PlainResponse } from './response.ts'
 
 /** Whom a connection belongs to. */
 export interface PlainOwner {
-  /** Of a request's head, bytes. */
+  /** Of a request's head, and of what may come ahead of an answer. */
   readonly headerBytes: number
   /** Milliseconds for which a new connection may say nothing. */
   readonly headersTimeout: number
-  /** Milliseconds for which nothing may move. */
+  /** Milliseconds for which an answer may stand still. */
   readonly idleTimeout: number
   onRequest(req: PlainRequest, res: OutgoingResponse): void
-  /** It goes on with Node's server; what it has brought waits in the socket. */
+  /** It goes on with Node's server; what it has brought waits in the socket, which is paused. */
   onUnusual(connection: PlainConnection): void
-  /** Nothing has moved for too long; it is to be closed. */
+  /** A new one has said nothing for too long. */
   onSilent(connection: PlainConnection): void
   onClosed(connection: PlainConnection): unknown
 }
@@ -29,13 +29,14 @@ export class PlainConnection implements Carrier {
   readonly conversation: Conversation
   readonly #owner: PlainOwner
   #response: PlainResponse | undefined
-  /** More has come while an answer is due. */
-  #isAhead = false
+  /** What has come while an answer is due. */
+  #ahead: Buffer[] | undefined
+  #aheadBytes = 0
   /** There is no next request. */
   #isClosing = false
-  /** Requests that had come when it was last looked at. */
-  #seen = 0
-  #isTimed = false
+  #hasLeft = false
+  /** What there was at the last look, and since when nothing has moved. */
+  readonly #seen = { requests: 0, written: 0, at: 0 }
 
   constructor(socket: Socket, conversation: Conversation, owner: PlainOwner) {
     this.socket = socket
@@ -52,17 +53,21 @@ export class PlainConnection implements Carrier {
   }
 
   /**
-   * To be called now and then: only an answer that takes its time has a timer, which Node sets anew with each read and
-   * write.
+   * To be called now and then: ends an answer that stands still. What the client goes on sending does not count, and a timer
+   * of the socket's own would be set anew with each read and write.
+   * @param now monotonic milliseconds
    */
-  look(): void {
+  look(now: number): void {
+    if (this.#hasLeft) return
+    const { socket } = this
     const { requests, isAnswering } = this.conversation
-    if (requests === 0) return
-    const takesLong = isAnswering && requests === this.#seen
-    this.#seen = requests
-    if (takesLong === this.#isTimed) return
-    this.#isTimed = takesLong
-    this.socket.setTimeout(takesLong ? this.#owner.idleTimeout : 0)
+    const written = socket.bytesWritten - socket.writableLength
+    const seen = this.#seen
+    if (!isAnswering || requests !== seen.requests || written !== seen.written) {
+      seen.requests = requests
+      seen.written = written
+      seen.at = now
+    } else if (now - seen.at >= this.#owner.idleTimeout) socket.destroy()
   }
 
   /** It has had a request, and nothing is under way. */
@@ -72,6 +77,7 @@ export class PlainConnection implements Carrier {
 
   /** Its socket is for others from now on. */
   leave(): void {
+    this.#hasLeft = true
     this.socket
       .off('data', this.#onData)
       .off('end', this.#onEnd)
@@ -80,36 +86,49 @@ export class PlainConnection implements Carrier {
       .off('error', ignore)
       .off('close', this.#onClose)
       .setTimeout(0)
-    this.#owner.onClosed(this)
   }
 
   onAnswered(response: PlainResponse): void {
+    const { socket } = this
     this.#response = undefined
+    // Its client has left.
+    if (socket.destroyed || socket.writableEnded) return
     if (!response.shouldKeepAlive) {
       this.#isClosing = true
-      this.socket.destroySoon()
-    } else if (this.#isAhead) this.#owner.onUnusual(this)
+      socket.destroySoon()
+    } else if (this.#ahead !== undefined) this.#handOver(this.#ahead)
   }
 
   readonly #onData = (bytes: Buffer): void => {
     if (this.#isClosing) return
     if (this.#response !== undefined) return this.#keep(bytes)
-    const mayBePlain = !this.conversation.isAnswering && bytes.length < this.#owner.headerBytes
+    const { isAnswering, requests } = this.conversation
+    const mayBePlain = !isAnswering && bytes.length < this.#owner.headerBytes
     const request = mayBePlain ? readPlain(bytes, this.socket) : undefined
     if (request === undefined) {
-      this.#keep(bytes)
-      return this.#owner.onUnusual(this)
+      // RFC 9112 §2.2: an empty line between requests means nothing; Node's server would wait for what follows it.
+      if (requests > 0 && isEmptyLine(bytes)) return
+      return this.#handOver([bytes])
     }
-    if (this.conversation.requests === 0) this.socket.setTimeout(0)
+    if (requests === 0) this.socket.setTimeout(0)
     const response = new PlainResponse(request, this)
     this.#response = response
     this.#owner.onRequest(request, response)
   }
 
+  /** It is read on, or nobody would notice that the client leaves; so there has to be an end of it. */
   #keep(bytes: Buffer): void {
-    this.#isAhead = true
+    this.#aheadBytes += bytes.length
+    this.#ahead ??= []
+    this.#ahead.push(bytes)
+    if (this.#aheadBytes > this.#owner.headerBytes) this.socket.destroy()
+  }
+
+  #handOver(bytes: readonly Buffer[]): void {
     this.socket.pause()
-    this.socket.unshift(bytes)
+    this.socket.unshift(Buffer.concat(bytes))
+    this.#ahead = undefined
+    this.#owner.onUnusual(this)
   }
 
   /** Who sends no more has left, as with Node: few clients close one half alone, and most cannot. */
@@ -128,5 +147,12 @@ export class PlainConnection implements Carrier {
     response?.emit('close')
   }
 }
+
+function isEmptyLine(bytes: Buffer): boolean {
+  return bytes.length === 2 && bytes[0] === CR && bytes[1] === LF
+}
+
+const CR = 0x0d
+const LF = 0x0a
 
 function ignore(): void {}

@@ -83,6 +83,7 @@ export class PlainResponse extends EventEmitter<{ close: []; drain: [] }> implem
 
   write(piece: Buffer | string, encoding: BufferEncoding): boolean {
     const { socket } = this.#carrier
+    if (this.writableEnded) return false
     socket.cork()
     this.flushHeaders()
     if (this.#hasBody && piece.length > 0) this.#writePiece(piece, encoding)
@@ -92,6 +93,7 @@ export class PlainResponse extends EventEmitter<{ close: []; drain: [] }> implem
 
   end(last: Buffer | string | undefined, encoding: BufferEncoding): void {
     if (this.writableEnded) return
+    if (!this.headersSent) throw new PosternError('internal', 'the answer has no head')
     const body = this.#hasBody && last !== undefined ? last : ''
     if (this.#isChunked) this.#endChunks(body, encoding)
     else if (typeof body === 'string' && isOneByte(body, encoding)) this.#writeText(this.#takeHead() + body)
