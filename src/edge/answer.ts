@@ -13,7 +13,8 @@ import { discardThenEnd } from '../upstream/discard.ts'
 /** A refusal as it goes on the wire. */
 export interface Answer {
   readonly status: number
-  readonly headers: readonly string[]
+  /** Names and values in turn. */
+  readonly headers: string[]
   readonly body: string
 }
 
@@ -38,11 +39,10 @@ export function renderDenial(
   const { status, detail } = style.refusal(reason) ?? REASONS[reason]
   const { text, bytes } = beginningOf(denial, status, detail)
   const end = status === 404 ? '' : `${requestId}"}`
-  const headers = [
-    ...['Content-Type', 'application/json', 'Content-Length', String(bytes + end.length)],
-    ...['Cache-Control', 'no-store', 'Vary', 'Authorization, Cookie', 'X-Request-Id', requestId],
-    ...['Postern-Reason', reason === 'concealed' ? 'no_route' : reason],
-  ]
+  const headers: string[] = []
+  headers.push('Content-Type', 'application/json', 'Content-Length', String(bytes + end.length))
+  headers.push('Cache-Control', 'no-store', 'Vary', 'Authorization, Cookie', 'X-Request-Id', requestId)
+  headers.push('Postern-Reason', reason === 'concealed' ? 'no_route' : reason)
   if (cors.length > 0) headers.push(...cors)
   const challenge = challengeOf(denial)
   if (challenge !== undefined) headers.push('WWW-Authenticate', challenge)
@@ -127,7 +127,7 @@ function challengeOf({ reason, credential, required = [] }: Denial): string | un
 export function sendAnswer(answer: Answer, req: IncomingRequest, res: OutgoingResponse): void {
   const unread = req.complete || !announcesBody(req.rawHeaders) ? undefined : req
   if (unread !== undefined) res.shouldKeepAlive = false
-  res.writeHead(answer.status, undefined, [...answer.headers])
+  res.writeHead(answer.status, undefined, answer.headers)
   const body = req.method === 'HEAD' ? '' : answer.body
   if (unread === undefined) res.end(body, 'utf8')
   else discardThenEnd(unread, res, body === '' ? undefined : Buffer.from(body))

@@ -168,7 +168,7 @@ export class EdgeHandler {
     metrics.permitted(permit)
     const preflight = permit.method === 'OPTIONS' ? cors.preflight(req.rawHeaders) : undefined
     if (preflight !== undefined) {
-      arrival.reply({ status: 204, headers: preflight, body: '' })
+      arrival.reply({ status: 204, headers: [...preflight], body: '' })
       return log.permitted(permit, { status: 204, ms: this.#since(arrival) })
     }
     const done = (report: ForwardReport): void => {

@@ -31,7 +31,7 @@ export function createOwnEndpoints(options: OwnOptions): OwnEndpoint {
       return isReserved(path) ? { kind: 'deny', reason: 'no_route' } : undefined
     const preflight = request.method === 'OPTIONS' ? cors.preflight(request.headers) : undefined
     if (preflight !== undefined)
-      return { kind: 'answer', answer: { status: 204, headers: preflight, body: '' } }
+      return { kind: 'answer', answer: { status: 204, headers: [...preflight], body: '' } }
     if (!READING.includes(request.method))
       return { kind: 'deny', reason: 'method_not_allowed', allow: READING }
     return keys === undefined ? me(options, request) : { kind: 'answer', answer: publish(keys()) }

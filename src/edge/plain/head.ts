@@ -41,7 +41,8 @@ export function readPlain(bytes: Buffer, socket: Socket): PlainRequest | undefin
     at = end + 2
   }
   return {
-    method: text.slice(0, methodEnd),
+    // Not cut out of the text: what looks it up compares one text, and not its letters.
+    method: methodEnd === 3 ? 'GET' : 'HEAD',
     url: text.slice(methodEnd + 1, targetEnd),
     httpVersion: '1.1',
     rawHeaders,

@@ -51,7 +51,7 @@ export class PlainResponse extends EventEmitter<{ close: []; drain: [] }> implem
    */
   writeHead(status: number, reason: string | undefined, headers: string[]): void {
     if (this.headersSent) throw new PosternError('internal', 'the answer has begun already')
-    let head = `HTTP/1.1 ${status} ${reason ?? STATUS_CODES[status] ?? 'unknown'}\r\n`
+    let head = reason === undefined ? usualLine(status) : statusLine(status, reason)
     let lines = 3
     let saysLength = false
     let saysDate = false
@@ -144,6 +144,21 @@ function unfit(): PosternError {
 /** Whether it may be written with the head. */
 function isOneByte(text: string, encoding: BufferEncoding): boolean {
   return encoding === 'latin1' || Buffer.byteLength(text) === text.length
+}
+
+/** RFC 9112 §4. */
+function statusLine(status: number, reason: string): string {
+  return `HTTP/1.1 ${status} ${reason}\r\n`
+}
+
+const usualLines = new Map<number, string>()
+
+function usualLine(status: number): string {
+  const known = usualLines.get(status)
+  if (known !== undefined) return known
+  const line = statusLine(status, STATUS_CODES[status] ?? 'unknown')
+  usualLines.set(status, line)
+  return line
 }
 
 let datedSecond = 0
