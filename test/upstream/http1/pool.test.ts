@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer as createHttpsServer } from 'node:https'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import t from 'tap'
 import { ConnectionPool } from '../../../src/upstream/http1/pool.ts'
@@ -244,5 +246,34 @@ t.test('closing leaves no connection open', async (t) => {
   await raw(port, get('/'))
   await upstream.close(0)
   for (const socket of sockets) await closed(socket)
+  t.equal(sockets.length, 1)
+})
+
+/** In a process of its own, since what is thrown is caught by nobody. */
+const THROWER = `
+  import { ConnectionPool } from ${JSON.stringify(new URL('../../../src/upstream/http1/pool.ts', import.meta.url).href)}
+  const bounds = { connectTimeout: 9000, headersTimeout: 9000, bodyTimeout: 9000, keepAliveTimeout: 9000, maxHeaderSize: 8192 }
+  const pool = new ConnectionPool(process.argv[1], bounds)
+  const ask = (onEnd) => pool.start({
+    method: 'GET',
+    onReady: (connection) => connection.send('GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n', false),
+    onBegun() {},
+    onHead() {},
+    onData() {},
+    onEnd,
+    onError: (error) => console.log('failed:', error.message),
+  }, false)
+  process.on('uncaughtException', ({ message }) => console.log('thrown:', message))
+  ask(() => {
+    ask(() => console.log('answered') ?? pool.destroy())
+    throw new Error('behind the first')
+  })`
+
+t.test('what is thrown behind an exchange does not fail the next one on its connection', async (t) => {
+  const { url, sockets } = await backend(t, OK)
+  const child = spawn(process.execPath, ['--input-type=module', '-e', THROWER, url])
+  const lines: string[] = []
+  for await (const line of createInterface({ input: child.stdout })) lines.push(line)
+  t.same(lines, ['thrown: behind the first', 'answered'])
   t.equal(sockets.length, 1)
 })
