@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { detached } from '../request/lines.ts'
 import { valuesOf } from '../request/headers.ts'
 import type { RawHeaders } from '../request/request.ts'
 
@@ -35,7 +36,7 @@ export function corsOfUpstream(now: () => number): Cors {
       const headers: string[] = []
       for (let i = 0; i + 1 < answer.length; i += 2) {
         if (COPIED.includes(answer[i]?.toLowerCase() ?? ''))
-          headers.push(answer[i] ?? '', answer[i + 1] ?? '')
+          headers.push(detached(answer[i] ?? ''), detached(answer[i + 1] ?? ''))
       }
       if (headers.length > 0) told.set(origin, { headers, until: now() + REMEMBERED })
       return answer

@@ -1,3 +1,4 @@
+import { detached } from './lines.ts'
 import { isNamed, sieve } from './names.ts'
 import type { ClientInfo, RawHeaders } from './request.ts'
 
@@ -137,7 +138,7 @@ export function createHygiene(reserved: readonly string[]): Hygiene {
     const found = known.get(name)
     if (found !== undefined) return found
     const pass = isClean(name)
-    if (known.size < MOST_KNOWN && name.length <= LONGEST_KNOWN) known.set(name, pass)
+    if (known.size < MOST_KNOWN && name.length <= LONGEST_KNOWN) known.set(detached(name), pass)
     return pass
   }
 

@@ -17,6 +17,14 @@ function isBlank(code: number): boolean {
   return code === SPACE || code === TAB
 }
 
+/**
+ * The same characters, of one byte each, in memory of their own: for what is to be remembered. A piece that was cut out of a
+ * head keeps all of the head in memory, with whatever secret stands in it.
+ */
+export function detached(piece: string): string {
+  return Buffer.from(piece, 'latin1').toString('latin1')
+}
+
 /** `head` with one more line. As pieces one behind the other: a line made first would be taken apart again to be written. */
 export function withField(head: string, name: string, value: string): string {
   return head + name + ': ' + value + '\r\n'

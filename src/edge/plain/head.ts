@@ -35,7 +35,7 @@ export function readPlain(bytes: Buffer, socket: Socket): PlainRequest | undefin
     const end = text.indexOf('\r\n', at)
     const colon = text.indexOf(':', at)
     const name = text.slice(at, colon)
-    const value = trimmed(text, colon + 1, end)
+    const value = valueOf(bytes, text, name, colon + 1, end)
     if (isTelling(name) || (isNamed(name, 'connection') && !KEEP_ALIVE.test(value))) return undefined
     rawHeaders.push(name, value)
     at = end + 2
@@ -51,5 +51,21 @@ export function readPlain(bytes: Buffer, socket: Socket): PlainRequest | undefin
   }
 }
 
+/**
+ * A field's value, but for a credential's in memory of its own: what is cut out of a text keeps all of it in memory for as
+ * long as it lives, and addresses and names of programs are remembered for long.
+ */
+function valueOf(bytes: Buffer, text: string, name: string, from: number, to: number): string {
+  const value = trimmed(text, from, to)
+  if (value.length < SHORTEST_CUT || isCredential(name)) return value
+  let start = from
+  while (text.charCodeAt(start) !== value.charCodeAt(0)) start++
+  return bytes.toString('latin1', start, start + value.length)
+}
+
+/** It is read, digested and forgotten; to copy it would leave another copy. */
+const isCredential = anyNamed(['authorization', 'cookie'])
+/** Characters; shorter ones are copied by V8 itself. */
+const SHORTEST_CUT = 13
 const VERSION_LENGTH = ' HTTP/1.1\r\n'.length
 const KEEP_ALIVE = /^keep-alive$/i

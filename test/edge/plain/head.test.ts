@@ -8,6 +8,8 @@ import * as fc from 'fast-check'
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import type { Test } from 'tap'
 import { readPlain } from '../../../src/edge/plain/head.ts'
@@ -165,4 +167,23 @@ t.test('what says more than that is left alone', async (t) => {
   left('Trailer: a')
   t.equal(byUs('GET / HTTP/1.1\r\nHost: a\r\n\r\nGET'), undefined, 'more than one')
   t.equal(byUs('GET / HTTP/1.1\r\nHost: a\r\n'), undefined, 'less than one')
+})
+
+t.test('who keeps the name of a program does not keep the head that it came in', async (t) => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const used = (): number => {
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  const padding = `X-A: ${'a'.repeat(10_000)}`
+  const kept: unknown[] = []
+  const before = used()
+  for (let i = 0; i < 1_000; i++) {
+    const head = `GET / HTTP/1.1\r\nUser-Agent:  Argosy ${i} for Android \r\nX-Forwarded-For: 192.168.178.${i}\r\n${padding}\r\n\r\n`
+    const headers = byUs(head)?.rawHeaders ?? []
+    kept.push(headers[1]?.slice(0, 120), headers[3])
+  }
+  t.equal(kept[2], 'Argosy 1 for Android')
+  t.ok(used() - before < 2_000_000, 'a fifth of what the heads are')
 })
