@@ -31,7 +31,7 @@ export function withField(head: string, name: string, value: string): string {
 }
 
 // Control characters, a line end by halves, and what would be another character in one byte (U+010A a line feed).
-const UNSOUND = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f\u0100-\uffff]|\r(?!\n)|(?<!\r)\n/
+const UNSOUND = /[^\t\r\n\x20-\x7e\x80-\xff]|\r(?!\n)|(?<!\r)\n/
 
 /**
  * Whether a head, of a request or of an answer, is read as the lines it was made of: the attack is a header, or a second

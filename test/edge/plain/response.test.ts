@@ -77,6 +77,8 @@ const UNFIT = [
   ['X-A', 'b\nX-B: c'],
   ['X-A', 'b\rX-B: c'],
   ['X-A', 'b\0'],
+  ['X-A', 'b\x7f'],
+  ['X-A', 'b\x1bc'],
   ['X-A', 'b\u010ac'],
   ['X-A: b\r\nX-B', 'c'],
   ['Transfer-Encoding', 'chunked'],
