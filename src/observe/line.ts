@@ -61,7 +61,7 @@ type About = {
     Denial[Name] | undefined
 }
 
-/** All that a line says, in its order. What comes of closed lists, and an id of ours, needs no escaping. */
+/** All that a line says, in its order. What comes of closed lists needs no escaping. */
 function lineOf(
   decision: string,
   id: string,
@@ -71,7 +71,7 @@ function lineOf(
 ): LineText {
   const { rejection, missing } = about
   return (
-    `"decision":"${decision}","id":"${id}"${requestText(request, about)}${whoText(about)}` +
+    `"decision":"${decision}","id":${quoted(id)}${requestText(request, about)}${whoText(about)}` +
     (rejection === undefined ? '' : `,"rejection":"${rejection}"`) +
     (missing === undefined ? '' : `,"missing":${JSON.stringify(missing)}`) +
     (request?.upgrade === true ? ',"socket":true' : '') +
