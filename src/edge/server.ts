@@ -182,7 +182,7 @@ export class EdgeServer {
 
   #refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex): void {
     const conversation = this.#conversation(socket)
-    if (conversation.isLastDue) return
+    if (conversation.isLastDue || isEnding(socket)) return
     const mayAnswer = !conversation.isAnswering || conversation.isReadingItsBody(socket)
     if (error.code !== 'ECONNRESET' && socket.writable && mayAnswer) {
       this.#current().refuseRaw(socket, UNPARSED[error.code ?? ''] ?? 'malformed_request')
@@ -197,6 +197,11 @@ export class EdgeServer {
       this.#current().refuseRaw(socket, 'request_timeout')
     } else socket.destroy()
   }
+}
+
+/** What comes after its last answer is nobody's, however much. */
+function isEnding(socket: Duplex): boolean {
+  return socket.writableEnded && !socket.destroyed
 }
 
 /** Takes from a server what it does with a new connection, to be done when it is wanted. */

@@ -339,10 +339,40 @@ t.test('who sends too much ahead of an answer is cut off', async (t) => {
   t.equal(client.rest, '')
 })
 
-t.test('an empty line between requests means nothing', async (t) => {
+for (const trickled of ['x', '\r\n', 'GET / HTTP/1.1\r\nX-A: '] as const) {
+  t.test(
+    `an answer handed over before it was read is not kept open by ${JSON.stringify(trickled)}`,
+    async (t) => {
+      const stage = await Stage.open(t, { idleTimeout: 200 })
+      const client = await connected(t, stage, 'plain')
+      client.send(get('/large'))
+      const { res } = await stage.next()
+      client.socket.pause()
+      res.writeHead(200, undefined, [])
+      res.end(Buffer.alloc(1 << 23), 'latin1')
+      const { socket } = res
+      const closed = new Promise<void>((resolve) => void socket?.once('close', () => resolve()))
+      client.send(trickled)
+      const drip = setInterval(() => client.send('x'), 20)
+      await closed
+      clearInterval(drip)
+      t.ok((socket?.listenerCount('finish') ?? 0) < 5)
+    },
+  )
+}
+
+t.test('empty lines between requests mean nothing, nor while an answer is due', async (t) => {
   const stage = await Stage.open(t, { headersTimeout: 100, keepAliveTimeout: 60_000 })
   const client = await connected(t, stage, 'plain')
+  client.send('\r\n\r\n')
+  await new Promise(setImmediate)
+  client.send(get('/due'))
+  const due = await stage.next()
+  const before = due.req.socket.bytesRead
   client.send('\r\n')
+  while (due.req.socket.bytesRead === before) await new Promise(setImmediate)
+  ok(due.res, 'due')
+  t.equal((await client.answer()).body, 'due')
   await new Promise((resolve) => setTimeout(resolve, 300))
   client.send(get('/next'))
   const { res, isPlain } = await stage.next()

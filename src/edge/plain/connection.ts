@@ -54,16 +54,17 @@ export class PlainConnection implements Carrier {
 
   /**
    * To be called now and then: ends an answer that stands still. What the client goes on sending does not count, and a timer
-   * of the socket's own would be set anew with each read and write.
+   * of the socket's own would be set anew with each read and write. A write moves when it is over: pieces must be small beside
+   * what the slowest client reads in that time. For Node's server it looks at what waits to be written alone.
    * @param now monotonic milliseconds
    */
   look(now: number): void {
-    if (this.#hasLeft) return
     const { socket } = this
-    const { requests, isAnswering } = this.conversation
+    const { requests } = this.conversation
+    const isDue = this.#hasLeft ? socket.writableLength > 0 : this.conversation.isAnswering
     const written = socket.bytesWritten - socket.writableLength
     const seen = this.#seen
-    if (!isAnswering || requests !== seen.requests || written !== seen.written) {
+    if (!isDue || requests !== seen.requests || written !== seen.written) {
       seen.requests = requests
       seen.written = written
       seen.at = now
@@ -106,8 +107,7 @@ export class PlainConnection implements Carrier {
     const mayBePlain = !isAnswering && bytes.length < this.#owner.headerBytes
     const request = mayBePlain ? readPlain(bytes, this.socket) : undefined
     if (request === undefined) {
-      // RFC 9112 §2.2: an empty line between requests means nothing; Node's server would wait for what follows it.
-      if (requests > 0 && isEmptyLine(bytes)) return
+      if (requests > 0 && areEmptyLines(bytes)) return
       return this.#handOver([bytes])
     }
     if (requests === 0) this.socket.setTimeout(0)
@@ -118,6 +118,7 @@ export class PlainConnection implements Carrier {
 
   /** It is read on, or nobody would notice that the client leaves; so there has to be an end of it. */
   #keep(bytes: Buffer): void {
+    if (this.#ahead === undefined && areEmptyLines(bytes)) return
     this.#aheadBytes += bytes.length
     this.#ahead ??= []
     this.#ahead.push(bytes)
@@ -148,11 +149,11 @@ export class PlainConnection implements Carrier {
   }
 }
 
-function isEmptyLine(bytes: Buffer): boolean {
-  return bytes.length === 2 && bytes[0] === CR && bytes[1] === LF
+/** RFC 9112 §2.2: between requests they mean nothing; Node's server would wait for what follows them, and not for long. */
+function areEmptyLines(bytes: Buffer): boolean {
+  return bytes.length <= MOST_EMPTY && /^(?:\r\n)+$/.test(bytes.toString('latin1'))
 }
 
-const CR = 0x0d
-const LF = 0x0a
+const MOST_EMPTY = 8
 
 function ignore(): void {}

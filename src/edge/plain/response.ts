@@ -83,7 +83,8 @@ export class PlainResponse extends EventEmitter<{ close: []; drain: [] }> implem
 
   write(piece: Buffer | string, encoding: BufferEncoding): boolean {
     const { socket } = this.#carrier
-    if (this.writableEnded) return false
+    // The client has left.
+    if (this.writableEnded || socket.writableEnded) return false
     socket.cork()
     this.flushHeaders()
     if (this.#hasBody && piece.length > 0) this.#writePiece(piece, encoding)
@@ -127,7 +128,8 @@ export class PlainResponse extends EventEmitter<{ close: []; drain: [] }> implem
   }
 
   #writeText(text: string): void {
-    if (text !== '') this.#carrier.socket.write(text, 'latin1')
+    const { socket } = this.#carrier
+    if (text !== '' && !socket.writableEnded) socket.write(text, 'latin1')
   }
 
   #takeHead(): string {
