@@ -44,6 +44,11 @@ export class Conversation {
     return this.#answer?.writableFinished === false
   }
 
+  /** All of the request whose answer is due has come: what moves from now on is the answer. */
+  get isWhole(): boolean {
+    return this.#answer?.req.complete === true
+  }
+
   get hasBegunAnswer(): boolean {
     return this.#answer?.headersSent === true
   }

@@ -1,11 +1,11 @@
 /** Where one message ends and the next begins, how much of it comes, and how slowly. */
 import { once } from 'node:events'
 import t from 'tap'
-import type { Test } from 'tap'
 import { ASK_FREELY, fixture, isRefusal, lines, message, RawClient, talk } from '../gateway/support.ts'
 import { freshGateway } from '../support/gateway.ts'
 import { as, freshStandin } from '../support/romm/ask.ts'
 import type { Received } from '../support/romm/standin.ts'
+import { holdHeartbeat } from './support.ts'
 
 const standin = await freshStandin(t)
 const settings = { ...ASK_FREELY, 'upstream.url': standin.url, 'romm.secret': fixture.secret }
@@ -117,19 +117,8 @@ t.test('what is malformed after an answer does not become part of one', async (t
   await client.ended()
 })
 
-/** Has the heartbeat answered when that is wanted; resolves when it was asked for. */
-function holdHeartbeat(t: Test, answer: string): Promise<() => void> {
-  const held = Promise.withResolvers<() => void>()
-  standin.intercept = ({ url }, response) => {
-    if (url === '/api/heartbeat') held.resolve(() => response.end(answer))
-    return url === '/api/heartbeat'
-  }
-  t.teardown(() => (standin.intercept = undefined))
-  return held.promise
-}
-
 t.test('what is malformed behind a request is not its answer', async (t) => {
-  const held = holdHeartbeat(t, 'the answer')
+  const held = holdHeartbeat(t, standin, 'the answer')
   const client = await RawClient.open(t, port)
   client.send(UNUSUAL)
   const release = await held
@@ -140,7 +129,7 @@ t.test('what is malformed behind a request is not its answer', async (t) => {
 })
 
 t.test('what is malformed behind a plain request is refused after its answer', async (t) => {
-  const held = holdHeartbeat(t, 'the answer')
+  const held = holdHeartbeat(t, standin, 'the answer')
   const client = await RawClient.open(t, port)
   client.send(GOOD)
   const release = await held
@@ -163,7 +152,7 @@ t.test('a client may be ahead of its answers for as long as it likes, if not too
 })
 
 t.test('who pipelines without end and reads nothing is cut off', async (t) => {
-  const held = holdHeartbeat(t, '')
+  const held = holdHeartbeat(t, standin, '')
   const client = await RawClient.open(t, port)
   client.send(UNUSUAL)
   const release = await held

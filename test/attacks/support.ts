@@ -50,6 +50,19 @@ export async function stage(t: Test, options: StageOptions = {}): Promise<Stage>
   return { standin, gateway, send, ask }
 }
 
+export const HEARTBEAT = '/api/heartbeat'
+
+/** The stand-in keeps back its answer to the heartbeat. @returns resolves when it was asked for; what it gives lets the answer go */
+export function holdHeartbeat(t: Test, standin: Standin, body: string): Promise<() => void> {
+  const held = Promise.withResolvers<() => void>()
+  standin.intercept = ({ url }, response) => {
+    if (url === HEARTBEAT) held.resolve(() => response.end(body))
+    return url === HEARTBEAT
+  }
+  t.teardown(() => (standin.intercept = undefined))
+  return held.promise
+}
+
 /** Why the gateway refused; undefined where the backend answered, whatever it said. */
 export const reasonOf = (answer: RawAnswer): string | undefined => answer.one('postern-reason')
 

@@ -5,6 +5,7 @@ import { ASK_FREELY, fixture, isRefusal, lines, message, RawClient, talk } from 
 import { freshGateway } from '../support/gateway.ts'
 import { as, freshStandin } from '../support/romm/ask.ts'
 import type { Received } from '../support/romm/standin.ts'
+import { HEARTBEAT, holdHeartbeat } from './support.ts'
 
 const standin = await freshStandin(t)
 const settings = { ...ASK_FREELY, 'upstream.url': standin.url, 'romm.secret': fixture.secret }
@@ -25,7 +26,6 @@ const H2C = [
 const SESSION = lines(as('session vera'))
 const SOCKET = '/ws/socket.io/?EIO=4&transport=websocket'
 const HOST = 'Host: games.example\r\n'
-const HEARTBEAT = '/api/heartbeat'
 
 for (const [what, target, fields] of [
   ['h2c', HEARTBEAT, H2C],
@@ -55,15 +55,10 @@ for (const [what, first, rest] of [
 ] as const) {
   t.test(`what is behind an ignored upgrade, ${what}, is never a request`, async (t) => {
     standin.forget()
-    const held = Promise.withResolvers<() => void>()
-    standin.intercept = ({ url }, response) => {
-      if (url === HEARTBEAT) held.resolve(() => response.end('the answer'))
-      return url === HEARTBEAT
-    }
-    t.teardown(() => (standin.intercept = undefined))
+    const held = holdHeartbeat(t, standin, 'the answer')
     const client = await RawClient.open(t, port)
     client.send(first)
-    const release = await held.promise
+    const release = await held
     client.send(rest)
     // Whatever was sent on another connection after it has been served: so it has been read too.
     t.equal((await talk(t, port, message('/api/platforms', SESSION))).status, 200)
@@ -113,16 +108,11 @@ t.test('an ignored upgrade whose expectation cannot be met is 417, the last on i
 })
 
 t.test('a socket is not opened before the answers that are due', async (t) => {
-  const held = Promise.withResolvers<() => void>()
-  standin.intercept = ({ url }, response) => {
-    if (url === HEARTBEAT) held.resolve(() => response.end('the answer'))
-    return url === HEARTBEAT
-  }
-  t.teardown(() => (standin.intercept = undefined))
+  const held = holdHeartbeat(t, standin, 'the answer')
   const client = await RawClient.open(t, port)
   // Not a plain request: behind one of those nothing is read before its answer.
   client.send(message(HEARTBEAT, ['Content-Length: 0']))
-  const release = await held.promise
+  const release = await held
   client.send(message(SOCKET, [...HANDSHAKE, ...SESSION]))
   t.equal((await talk(t, port, message('/api/platforms', SESSION))).status, 200)
   t.equal(client.rest, '')
@@ -133,15 +123,10 @@ t.test('a socket is not opened before the answers that are due', async (t) => {
 })
 
 t.test('a socket that is asked for before a plain request has its answer is opened after it', async (t) => {
-  const held = Promise.withResolvers<() => void>()
-  standin.intercept = ({ url }, response) => {
-    if (url === HEARTBEAT) held.resolve(() => response.end('the answer'))
-    return url === HEARTBEAT
-  }
-  t.teardown(() => (standin.intercept = undefined))
+  const held = holdHeartbeat(t, standin, 'the answer')
   const client = await RawClient.open(t, port)
   client.send(message(HEARTBEAT))
-  const release = await held.promise
+  const release = await held
   client.send(message(SOCKET, [...HANDSHAKE, ...SESSION]))
   t.equal((await talk(t, port, message('/api/platforms', SESSION))).status, 200)
   t.equal(client.rest, '')

@@ -361,6 +361,22 @@ for (const trickled of ['x', '\r\n', 'GET / HTTP/1.1\r\nX-A: '] as const) {
   )
 }
 
+t.test('an answer that is not read while its request still comes is waited for', async (t) => {
+  const stage = await Stage.open(t, { idleTimeout: 100 })
+  const client = await RawClient.open(t, stage.port)
+  client.send('POST /long HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n')
+  const { req, res } = await stage.next()
+  client.socket.pause()
+  res.shouldKeepAlive = false
+  res.writeHead(200, undefined, [])
+  res.write(Buffer.alloc(1 << 24), 'latin1')
+  const drip = setInterval(() => client.send('x'), 20)
+  let pieces = 0
+  if ('readableEnded' in req) for await (const _ of req) if (++pieces === 30) break
+  clearInterval(drip)
+  t.equal(pieces, 30, 'it came for six times as long')
+})
+
 t.test('empty lines between requests mean nothing, nor while an answer is due', async (t) => {
   const stage = await Stage.open(t, { headersTimeout: 100, keepAliveTimeout: 60_000 })
   const client = await connected(t, stage, 'plain')
@@ -373,7 +389,9 @@ t.test('empty lines between requests mean nothing, nor while an answer is due', 
   while (due.req.socket.bytesRead === before) await new Promise(setImmediate)
   ok(due.res, 'due')
   t.equal((await client.answer()).body, 'due')
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  // Two that say nothing have their time run out, one after the other.
+  for (let i = 0; i < 2; i++) await (await RawClient.open(t, stage.port)).answer()
+  t.equal(stage.refused.length, 2)
   client.send(get('/next'))
   const { res, isPlain } = await stage.next()
   t.equal(isPlain, true)

@@ -55,13 +55,14 @@ export class PlainConnection implements Carrier {
   /**
    * To be called now and then: ends an answer that stands still. What the client goes on sending does not count, and a timer
    * of the socket's own would be set anew with each read and write. A write moves when it is over: pieces must be small beside
-   * what the slowest client reads in that time. For Node's server it looks at what waits to be written alone.
+   * what the slowest client reads in that time. For Node's server it looks at what waits to be written alone, and at nothing
+   * while a body comes.
    * @param now monotonic milliseconds
    */
   look(now: number): void {
     const { socket } = this
-    const { requests } = this.conversation
-    const isDue = this.#hasLeft ? socket.writableLength > 0 : this.conversation.isAnswering
+    const { requests, isAnswering, isWhole } = this.conversation
+    const isDue = isWhole && (this.#hasLeft ? socket.writableLength > 0 : isAnswering)
     const written = socket.bytesWritten - socket.writableLength
     const seen = this.#seen
     if (!isDue || requests !== seen.requests || written !== seen.written) {

@@ -35,7 +35,7 @@ export function readPlain(bytes: Buffer, socket: Socket): PlainRequest | undefin
     const end = text.indexOf('\r\n', at)
     const colon = text.indexOf(':', at)
     const name = text.slice(at, colon)
-    const value = valueOf(bytes, text, name, colon + 1, end)
+    const value = fieldValue(bytes, text, name, colon + 1, end)
     if (isTelling(name) || (isNamed(name, 'connection') && !KEEP_ALIVE.test(value))) return undefined
     rawHeaders.push(name, value)
     at = end + 2
@@ -55,7 +55,7 @@ export function readPlain(bytes: Buffer, socket: Socket): PlainRequest | undefin
  * A field's value, but for a credential's in memory of its own: what is cut out of a text keeps all of it in memory for as
  * long as it lives, and addresses and names of programs are remembered for long.
  */
-function valueOf(bytes: Buffer, text: string, name: string, from: number, to: number): string {
+function fieldValue(bytes: Buffer, text: string, name: string, from: number, to: number): string {
   const value = trimmed(text, from, to)
   if (value.length < SHORTEST_CUT || isCredential(name)) return value
   let start = from

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { PosternError } from '../../errors.ts'
+import { httpDate } from '../../observe/time.ts'
 import type { OutgoingResponse, PlainRequest } from '../../request/exchange.ts'
 import { isSound, withField } from '../../request/lines.ts'
 import { isNamed, sieve } from '../../request/names.ts'
@@ -65,7 +66,7 @@ export class PlainResponse extends EventEmitter<{ close: []; drain: [] }> implem
       if (isNamed(name, 'transfer-encoding') || isNamed(name, 'connection')) throw unfit()
     }
     if (!saysDate) {
-      head += `Date: ${dateNow()}\r\n`
+      head += `Date: ${httpDate()}\r\n`
       lines++
     }
     head += this.shouldKeepAlive ? 'Connection: keep-alive\r\n' : 'Connection: close\r\n'
@@ -161,18 +162,4 @@ function usualLine(status: number): string {
   const line = statusLine(status, STATUS_CODES[status] ?? 'unknown')
   usualLines.set(status, line)
   return line
-}
-
-let datedSecond = 0
-let date = ''
-
-/** RFC 9110 §6.6.1. */
-function dateNow(): string {
-  const now = Date.now()
-  const second = Math.floor(now / 1_000)
-  if (second !== datedSecond) {
-    datedSecond = second
-    date = new Date(now).toUTCString()
-  }
-  return date
 }
