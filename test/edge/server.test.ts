@@ -372,9 +372,13 @@ t.test('an answer that is not read while its request still comes is waited for',
   res.write(Buffer.alloc(1 << 24), 'latin1')
   const drip = setInterval(() => client.send('x'), 20)
   let pieces = 0
-  if ('readableEnded' in req) for await (const _ of req) if (++pieces === 30) break
+  if ('readableEnded' in req)
+    for await (const piece of req) {
+      pieces += String(piece).length
+      if (pieces >= 30) break
+    }
   clearInterval(drip)
-  t.equal(pieces, 30, 'it came for six times as long')
+  t.ok(pieces >= 30, 'it came for six times as long')
 })
 
 t.test('empty lines between requests mean nothing, nor while an answer is due', async (t) => {
