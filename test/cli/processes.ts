@@ -121,16 +121,21 @@ export async function serve(
   void ended.then(() => news.emit('line'))
 
   const line: Serving['line'] = async (matches, since = 0) => {
-    const lines = on(news, 'line')
-    const deadline = setTimeout(() => news.emit('line', 'late'), LONGEST_WAIT)
-    t.teardown(() => clearTimeout(deadline))
-    for (let late = false; ;) {
-      const found = log.slice(since).find(matches)
-      if (found !== undefined) return found
-      if (child.exitCode !== null || child.signalCode !== null)
-        throw new Error(`ended with ${child.exitCode ?? child.signalCode}: ${err}${JSON.stringify(log)}`)
-      if (late) throw new Error(`no such line: ${JSON.stringify(log, undefined, 1)}`)
-      late = (await lines.next()).value?.[0] === 'late'
+    // Of this wait alone: it must not end another one.
+    const signal = AbortSignal.timeout(LONGEST_WAIT)
+    const lines = on(news, 'line', { signal })
+    try {
+      for (;;) {
+        const found = log.slice(since).find(matches)
+        if (found !== undefined) return found
+        if (child.exitCode !== null || child.signalCode !== null)
+          throw new Error(`ended with ${child.exitCode ?? child.signalCode}: ${err}${JSON.stringify(log)}`)
+        await lines.next()
+      }
+    } catch (error) {
+      throw signal.aborted ? new Error(`no such line: ${JSON.stringify(log, undefined, 1)}`) : error
+    } finally {
+      await lines.return?.()
     }
   }
   const listening = await line(({ msg }) => msg === 'listening')
